@@ -1,0 +1,79 @@
+"""manifest.json: what was written into a model's folder, and from what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hub2triton import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hub2triton.generate.plan import Plan
+
+FILE = "manifest.json"
+BLOB = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The record of one generation.
+
+    Attributes:
+        source: Where the model comes from: origin, model_id, revision.
+        task: The task's name.
+        library: The library that loads the model.
+        files: SHA-256 by path, as written; a file that differs from it was edited since.
+    """
+
+    generator: str
+    source: Mapping[str, str | None]
+    task: str
+    library: str
+    files: Mapping[str, str]
+
+    @classmethod
+    def of(cls, plan: Plan, files: Mapping[str, str]) -> Manifest:
+        """The manifest of a plan whose files have these digests."""
+        return cls(
+            generator=f"hub2triton {__version__}",
+            source={
+                "origin": plan.source.origin.value,
+                "model_id": plan.source.model_id,
+                "revision": plan.source.revision,
+            },
+            task=plan.spec.name,
+            library=plan.library.value,
+            files=dict(sorted(files.items())),
+        )
+
+    def to_json(self) -> str:
+        """The text of manifest.json; the same for the same generation, whenever it is made."""
+        return json.dumps(vars(self), indent=2) + "\n"
+
+
+def load(folder: Path) -> Manifest | None:
+    """The manifest of a model's folder; None where there is none that can be read."""
+    try:
+        return Manifest(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def digest(content: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file; large files of the Hub's cache carry it as their name."""
+    target = path.resolve()
+    if target.parent.name == "blobs" and BLOB.fullmatch(target.name):
+        return target.name
+    with target.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

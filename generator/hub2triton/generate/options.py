@@ -1,0 +1,71 @@
+"""What the user of generate-repo asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Device(Enum):
+    """Where instances run; `kind` is Triton's word for it."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+    @property
+    def kind(self) -> str:
+        """The kind of instance in config.pbtxt."""
+        return {Device.AUTO: "KIND_AUTO", Device.CPU: "KIND_CPU", Device.CUDA: "KIND_GPU"}[self]
+
+
+class DType(Enum):
+    """The number format that the model computes in."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+
+
+class Weights(Enum):
+    """How the model's files get into the repository.
+
+    LINK makes hard links to the Hub's cache, and copies where that cannot be; COPY always copies; HUB leaves
+    them out, and the model downloads them when it is loaded.
+    """
+
+    LINK = "link"
+    COPY = "copy"
+    HUB = "hub"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one run; None where the user left the choice to us.
+
+    Attributes:
+        model: A Hub id, or the path of a local directory.
+        output: The model repository, which holds a folder for every model.
+        queue_delay_us: Microseconds a request may wait for others to share its batch.
+        token: Read from the environment; never shown or written.
+    """
+
+    model: str
+    output: Path
+    task: str | None = None
+    revision: str | None = None
+    name: str | None = None
+    device: Device = Device.AUTO
+    dtype: DType = DType.AUTO
+    max_batch_size: int | None = None
+    instances: int = 1
+    queue_delay_us: int = 0
+    weights: Weights = Weights.LINK
+    token: str | None = None
+    offline: bool = False
+    trust_remote_code: bool = False

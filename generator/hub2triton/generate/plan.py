@@ -1,0 +1,158 @@
+"""The plan of a model's folder: every value decided, with the reason; nothing touched yet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hub2triton import tasks
+from hub2triton.error import TaskMismatchError, UsageError
+from hub2triton.generate import facts as model_facts
+from hub2triton.generate.options import Weights
+from hub2triton.generate.source import Origin
+from hub2triton.generate.weights import select
+from hub2triton.tasks.spec import Library
+
+if TYPE_CHECKING:
+    from hub2triton.generate.facts import Facts
+    from hub2triton.generate.options import Options
+    from hub2triton.generate.source import Source, SourceFile
+    from hub2triton.tasks.spec import TaskSpec, Variant
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A value and where it comes from, for people to check."""
+
+    label: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be written.
+
+    Attributes:
+        name: The folder in the model repository, and the model's name in Triton.
+        files: The model's files that are needed, whether they are put into the repository or not.
+        decisions: The values that the user may want to look at.
+    """
+
+    options: Options
+    source: Source
+    spec: TaskSpec
+    library: Library
+    variant: Variant
+    name: str
+    max_batch_size: int
+    files: tuple[SourceFile, ...]
+    decisions: tuple[Decision, ...]
+
+
+def make(options: Options, source: Source, facts: Facts) -> Plan:
+    """Decides everything.
+
+    Raises:
+        UsageError: An option that cannot be.
+        TaskMismatchError: No task can be told, or the model does not fit it.
+    """
+    if options.weights is Weights.HUB and source.origin is Origin.LOCAL:
+        raise UsageError(
+            "--weights hub needs a model on the Hub, but this is a local directory; use --weights copy or link"
+        )
+    spec, task_reason = _task(options, source, facts)
+    _check_fit(spec, source, facts)
+    library, library_reason = _library(spec, facts)
+    name, name_reason = _name(options, source)
+    if source.origin is Origin.LOCAL:  # a directory may be called anything, and this text goes into source files
+        source = replace(source, model_id=name)
+    batch = options.max_batch_size or spec.max_batch_size
+    decisions = (
+        Decision("model", source.model_id, "a local directory" if source.origin is Origin.LOCAL else "the Hub"),
+        Decision("revision", source.revision or "none", _revision_reason(options, source)),
+        Decision("task", spec.name, task_reason),
+        Decision("library", library.value, library_reason),
+        Decision("name", name, name_reason),
+        Decision("device", options.device.value, _given(options.device.value != "auto", "--device")),
+        Decision("dtype", options.dtype.value, _given(options.dtype.value != "auto", "--dtype")),
+        Decision("batch", f"{batch} rows", _given(options.max_batch_size is not None, "--max-batch-size")),
+        Decision("instances", str(options.instances), _given(options.instances != 1, "--instances")),
+        Decision("weights", options.weights.value, _given(options.weights is not Weights.LINK, "--weights")),
+    )
+    return Plan(
+        options=options,
+        source=source,
+        spec=spec,
+        library=library,
+        variant=spec.variants[library],
+        name=name,
+        max_batch_size=batch,
+        files=select(source.files),
+        decisions=decisions,
+    )
+
+
+def _task(options: Options, source: Source, facts: Facts) -> tuple[TaskSpec, str]:
+    if options.task is not None:
+        spec = tasks.find(options.task)
+        if spec is None:
+            raise UsageError(f"unknown task {options.task!r}; the tasks are: {', '.join(tasks.names())}")
+        return spec, "--task"
+    if source.pipeline_tag is not None and (spec := tasks.find(source.pipeline_tag)) is not None:
+        return spec, "the Hub's metadata" if source.origin is Origin.HUB else "the model card"
+    for candidate in tasks.SPECS:
+        if facts.library is not None and facts.library in candidate.library_marks:
+            return candidate, "modules.json"
+    for candidate in tasks.SPECS:
+        if model_facts.matches(candidate.architectures, facts.architectures):
+            return candidate, f"config.json: {facts.architectures[0]}"
+    told = f"its metadata says {source.pipeline_tag!r}, which is no task here" if source.pipeline_tag else "no metadata"
+    made = f", and its class is {facts.architectures[0]}" if facts.architectures else ""
+    raise TaskMismatchError(
+        f"the task of {source.model_id} cannot be told: {told}{made}. Name it with --task, one of: "
+        f"{', '.join(tasks.names())}"
+    )
+
+
+def _check_fit(spec: TaskSpec, source: Source, facts: Facts) -> None:
+    if facts.library is None:
+        what = "a diffusion pipeline (model_index.json)" if facts.diffusers else "no transformers model (no config.json)"
+        raise TaskMismatchError(f"{source.model_id} does not fit {spec.name}: it is {what}. Choose another model")
+    for need in spec.needs:
+        if not model_facts.matches(need.any_of, source.paths):
+            made = f" (its class is {facts.architectures[0]})" if facts.architectures else ""
+            raise TaskMismatchError(
+                f"{source.model_id} does not fit {spec.name}: {need.reason}{made}. "
+                "Choose another --task, or another model or --revision"
+            )
+
+
+def _library(spec: TaskSpec, facts: Facts) -> tuple[Library, str]:
+    if facts.library is not None and facts.library in spec.variants:
+        return facts.library, "modules.json" if facts.library is Library.SENTENCE_TRANSFORMERS else "config.json"
+    return spec.library, f"what {spec.name} is served with"
+
+
+def _name(options: Options, source: Source) -> tuple[str, str]:
+    if options.name is not None:
+        if not NAME.fullmatch(options.name):
+            raise UsageError(
+                f"--name {options.name!r} cannot be a model's name: use letters, digits, '.', '_' and '-', "
+                "and begin with a letter or digit"
+            )
+        return options.name, "--name"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", source.model_id.replace("/", "--")).lstrip("._-") or "model", "the model's id"
+
+
+def _revision_reason(options: Options, source: Source) -> str:
+    if source.origin is Origin.LOCAL:
+        return "a local directory has none"
+    return f"--revision {options.revision}" if options.revision else "the Hub's main"
+
+
+def _given(given: bool, flag: str) -> str:  # noqa: FBT001
+    return flag if given else "default"

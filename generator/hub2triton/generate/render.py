@@ -1,0 +1,31 @@
+"""The text files of a model's folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hub2triton.generate import config, template
+
+if TYPE_CHECKING:
+    from hub2triton.generate.plan import Plan
+
+VERSION = "1"
+WEIGHTS = f"{VERSION}/weights"
+
+
+def render(plan: Plan) -> dict[str, bytes]:
+    """All files of a plan but the weights and the manifest, by path.
+
+    Raises:
+        ValueError: A template gave something that is no valid config.pbtxt or no Python.
+    """
+    model = template.render(f"models/{plan.variant.template}", model_id=plan.source.model_id)
+    compile(model, "model.py", "exec")
+    files = {
+        "config.pbtxt": config.render(plan).encode(),
+        "requirements.txt": template.render(
+            "requirements.txt.jinja", requirements=plan.library.requirements
+        ).encode(),
+        f"{VERSION}/model.py": model.encode(),
+    }
+    return files | {f"{VERSION}/{path}": content for path, content in template.runtime_files(model).items()}

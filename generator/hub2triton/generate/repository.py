@@ -1,0 +1,96 @@
+"""Writing a model's folder: all of it or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hub2triton.error import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+STAGING = ".hub2triton-"
+
+
+def write(target: Path, contents: Mapping[str, bytes | Path], keep: Iterable[str], *, link: bool) -> None:
+    """Puts a model's folder into place.
+
+    The folder is built beside the repository and moved with one rename, so that a tritonserver that looks into
+    the repository never sees half a model, and a failure leaves what was there before.
+
+    Args:
+        target: The model's folder.
+        contents: By path: the bytes to write, or the file to take.
+        keep: Paths in the present folder to carry over.
+        link: Whether files may be hard links to where they are taken from.
+
+    Raises:
+        UsageError: The output cannot be written: no permission, no space, or something else is in its place.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _staging(target.parent) as staging:
+            folder = staging / "new"
+            for path, content in contents.items():
+                _put(folder / path, content, link=link)
+            for path in keep:
+                _put(folder / path, target / path, link=False)
+            _swap(folder, target, staging / "old")
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise UsageError(
+            f"{target} cannot be written: {error.strerror or error}{where}. Nothing was changed; "
+            "make room or choose another --output"
+        ) from None
+
+
+def _put(place: Path, content: bytes | Path, *, link: bool) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        place.write_bytes(content)
+        return
+    source = content.resolve()
+    if link:
+        with suppress(OSError):  # another file system, or one without hard links
+            os.link(source, place)
+            return
+    shutil.copyfile(source, place)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+
+
+@contextmanager
+def _staging(repository: Path) -> Iterator[Path]:
+    """A folder on the repository's file system, outside of it where possible: Triton takes any folder for a model."""
+    beside = repository.resolve().parent
+    same_device = beside.stat().st_dev == repository.stat().st_dev
+    parent = beside if same_device and os.access(beside, os.W_OK) else repository
+    _sweep(parent)
+    staging = Path(tempfile.mkdtemp(prefix=f"{STAGING}{os.getpid()}-", dir=parent))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Removes what a killed run has left behind."""
+    for left in parent.glob(f"{STAGING}*"):
+        pid = left.name.removeprefix(STAGING).split("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)

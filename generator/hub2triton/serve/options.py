@@ -1,0 +1,201 @@
+"""The options of `serve-repo`; every flag is mirrored to an environment variable `HUB2TRITON_<FLAG>`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from hub2triton.error import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"", "0", "false", "no", "off"})
+_LAST_PORT = 65535
+
+_EPILOG = """\
+Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates names by
+commas, HUB2TRITON_TRITON_ARG arguments by spaces. The shim reads its own variables from the same environment.
+
+Without --tritonserver and without a tritonserver on PATH, the server inside the wheel nvidia-pytriton is used (Linux
+x86-64); its models find their packages in the environment serve-repo is installed in. A tritonserver from elsewhere is
+started in the environment as it is: its models find their packages through the first python3 on PATH.
+
+exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 wrong options, 6 cannot serve (no tritonserver, a taken port, no model).
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked of `serve-repo`.
+
+    Attributes:
+        repository: The folder of model directories.
+        models: Names to serve; empty for all.
+        host: Address the shim binds.
+        port: Port of the shim.
+        triton_host: Address Triton's own three ports bind.
+        tritonserver: The binary; None to look for one.
+        shim: False to serve Triton alone.
+        verbose: Everything Triton prints, and full tracebacks.
+        triton_args: Further arguments for tritonserver, as they are.
+    """
+
+    repository: Path
+    models: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 8080
+    triton_host: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    tritonserver: Path | None = None
+    shim: bool = True
+    verbose: bool = False
+    triton_args: tuple[str, ...] = ()
+
+    @property
+    def triton_target(self) -> str:
+        """The host by which this machine reaches Triton: a wildcard address is not one to connect to."""
+        return reachable(self.triton_host)
+
+
+def reachable(host: str) -> str:
+    """The address to connect to for a server bound to `host`, in brackets where it is IPv6."""
+    if host in ("0.0.0.0", ""):  # noqa: S104 - recognised, not bound
+        return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def variable(flag: str) -> str:
+    """The environment variable that mirrors a flag: `--grpc-port` is `HUB2TRITON_GRPC_PORT`."""
+    return "HUB2TRITON_" + flag.removeprefix("--").replace("-", "_").upper()
+
+
+def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> Options:
+    """The options of a command line and an environment.
+
+    Args:
+        argv: Arguments without the program's name; None for the process's own.
+        environment: None for the process's own.
+
+    Raises:
+        UsageError: An environment variable or a combination of options makes no sense.
+        SystemExit: `--help`, or arguments argparse refuses (code 2).
+    """
+    mirror = _Mirror(os.environ if environment is None else environment)
+    arguments = _parser(mirror).parse_args(argv)
+    return Options(
+        repository=arguments.repository,
+        models=tuple(arguments.model or mirror.names("--model")),
+        host=arguments.host,
+        port=arguments.port,
+        triton_host=arguments.triton_host,
+        http_port=arguments.http_port,
+        grpc_port=arguments.grpc_port,
+        metrics_port=arguments.metrics_port,
+        tritonserver=arguments.tritonserver,
+        shim=not arguments.no_shim,
+        verbose=arguments.verbose,
+        triton_args=tuple(arguments.triton_arg or mirror.value("--triton-arg", shlex.split, [])),
+    )
+
+
+@dataclass(frozen=True)
+class _Mirror:
+    """Reads the defaults of flags from the environment."""
+
+    environment: Mapping[str, str]
+
+    def value(self, flag: str, read: Callable[[str], T], default: T) -> T:
+        text = self.environment.get(variable(flag), "")
+        if not text:
+            return default
+        try:
+            return read(text)
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            message = f"The environment variable {variable(flag)} is {text!r}: {error}. Correct it, or give {flag}."
+            raise UsageError(message) from error
+
+    def names(self, flag: str) -> list[str]:
+        return [name.strip() for name in self.environment.get(variable(flag), "").split(",") if name.strip()]
+
+
+def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="serve-repo",
+        description="Serve a model repository: tritonserver, and the shim that answers Hugging Face payloads.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+    def add(flag: str, read: Callable[[str], T], default: T, text: str, metavar: str) -> None:
+        shown = "" if default is None else f"default {default}; "
+        parser.add_argument(
+            flag,
+            type=read,
+            metavar=metavar,
+            default=mirror.value(flag, read, default),
+            help=f"{text} ({shown}{variable(flag)})",
+        )
+
+    def switch(flag: str, text: str) -> None:
+        default = mirror.value(flag, _boolean, default=False)
+        parser.add_argument(flag, action="store_true", default=default, help=f"{text} ({variable(flag)}=1)")
+
+    parser.add_argument(
+        "repository",
+        nargs="?",
+        metavar="REPO",
+        type=Path,
+        default=mirror.value("--repo", Path, Path("model_repository")),
+        help="the folder of model directories that generate-repo wrote (default model_repository; HUB2TRITON_REPO)",
+    )
+    parser.add_argument(
+        "--model", action="append", metavar="NAME", help="serve only this model; repeatable (HUB2TRITON_MODEL)"
+    )
+    add("--host", str, "127.0.0.1", "address of the Hugging Face endpoint; 0.0.0.0 opens it to the network", "HOST")
+    add("--port", _port, 8080, "port of the Hugging Face endpoint", "N")
+    add("--triton-host", str, "127.0.0.1", "address of Triton's own ports", "HOST")
+    add("--http-port", _port, 8000, "Triton's HTTP port", "N")
+    add("--grpc-port", _port, 8001, "Triton's gRPC port", "N")
+    add("--metrics-port", _port, 8002, "Triton's Prometheus metrics port", "N")
+    tritonserver: Path | None = None
+    add("--tritonserver", Path, tritonserver, "the tritonserver to run, instead of looking for one", "PATH")
+    parser.add_argument(
+        "--triton-arg",
+        action="append",
+        metavar="ARG",
+        help="a further argument for tritonserver, as --triton-arg=--log-verbose=1; repeatable (HUB2TRITON_TRITON_ARG)",
+    )
+    switch("--no-shim", "serve Triton's own protocols only")
+    switch("--verbose", "show all that Triton prints, and full tracebacks")
+    return parser
+
+
+def _port(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number") from error
+    if not 1 <= number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"a port lies between 1 and {_LAST_PORT}")
+    return number
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise argparse.ArgumentTypeError("a switch is 1 or 0")

@@ -1,0 +1,72 @@
+"""The command hf-shim."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GRACE_S = 2
+"""How long requests under way may still take when the shim is told to stop."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command until it is stopped; returns its exit code."""
+    given = _parser().parse_args(argv)
+    try:
+        import uvicorn
+
+        from hub2triton.shim import app
+        from hub2triton.tasks.spec import Profile
+    except ImportError as error:
+        print(f"hf-shim: {error}; install it with: pip install 'hub2triton[serve]'", file=sys.stderr)
+        return 2
+    settings = app.Settings(
+        triton=given.triton,
+        triton_metrics=given.triton_metrics,
+        max_body_bytes=given.max_body_bytes,
+        max_rows=given.max_rows,
+        profile=Profile(given.profile),
+    )
+    uvicorn.run(
+        app.create(settings),
+        host=given.host,
+        port=given.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hf-shim",
+        description="Answers the payloads of Hugging Face Inference Endpoints with a Triton server's models.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+
+    def add(flag: str, default: str | int | None, text: str, **more: object) -> None:
+        variable = "HUB2TRITON_" + flag.removeprefix("--").replace("-", "_").upper()
+        kind = type(default) if default is not None else str
+        value = os.environ.get(variable, default)
+        parser.add_argument(flag, default=value, type=kind, help=f"{text} [{variable}]", **more)  # type: ignore[arg-type]
+
+    add("--triton", "127.0.0.1:8001", "HOST:PORT of Triton's gRPC endpoint")
+    add("--triton-metrics", None, "URL of Triton's metrics, to show them on /metrics too")
+    add("--host", "127.0.0.1", "address to listen on")
+    add("--port", 8080, "port to listen on")
+    add("--max-body-bytes", 64 * 2**20, "the largest body a request may have")
+    add("--max-rows", 4096, "the most items that a list of inputs may have")
+    add(
+        "--profile",
+        "toolkit",
+        "the form of answers for callers that are not known by their headers",
+        choices=("toolkit", "python", "javascript"),
+    )
+    return parser

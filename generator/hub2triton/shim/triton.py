@@ -1,0 +1,159 @@
+"""Triton over gRPC: what it serves, and its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import numpy as np
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
+
+from hub2triton import tasks
+from hub2triton.shim import tensors
+from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady, Overloaded, TimedOut, Unknown
+from hub2triton.shim.model import Model, State
+from hub2triton.tensor import PARAMETERS, DataType, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hub2triton.tasks.spec import Answer, Call
+
+CHUNKS_IN_FLIGHT = 8
+"""Requests to Triton that one HTTP request may have under way, so that a long list leaves room for others."""
+
+DATATYPES = {datatype.config: datatype for datatype in DataType}
+STATES = {"READY": State.READY, "LOADING": State.LOADING, "UNLOADING": State.LOADING}
+BETWEEN_LOADS = ("", "unloaded")
+
+
+class Triton:
+    """A connection to one Triton server. Use it in the event loop it was made in."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._client = triton.InferenceServerClient(address)
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        await self._client.close()
+
+    async def models(self, known: Mapping[str, Model]) -> dict[str, Model]:
+        """All models that Triton was told to serve, by name.
+
+        Args:
+            known: What was found before; the configuration of a model that has stayed ready is not asked again.
+
+        Raises:
+            NotReady: Triton does not answer.
+        """
+        try:
+            index = await self._client.get_model_repository_index()
+            found = {}
+            for entry in index.models:
+                if not entry.state:  # in the folder, but nobody has asked Triton to load it
+                    continue
+                state = STATES.get(entry.state, State.FAILED)
+                if state is State.FAILED and entry.reason in BETWEEN_LOADS:
+                    state = State.LOADING
+                before = known.get(entry.name)
+                if before is not None and before.state is state is State.READY:
+                    found[entry.name] = before
+                elif state is State.READY:
+                    found[entry.name] = await self._configured(entry.name)
+                else:
+                    found[entry.name] = Model(entry.name, state, entry.reason)
+        except InferenceServerException as error:
+            raise _failure(error) from None
+        return found
+
+    async def infer(self, model: Model, call: Call) -> list[Answer]:
+        """Asks a model; the answers are in the order of the call's rows.
+
+        Cancelling this cancels what is under way in Triton.
+
+        Raises:
+            Failure: As Triton's own error says.
+        """
+        parameters = json.dumps(dict(call.parameters)).encode()
+        room = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
+
+        async def ask(arrays: dict[str, Any]) -> list[Answer]:
+            async with room:
+                return await self._infer(model, arrays, parameters)
+
+        batches = list(tensors.chunks(call.rows, model.inputs, model.max_batch_size))
+        if len(batches) == 1:
+            return await self._infer(model, batches[0], parameters)
+        try:
+            async with asyncio.TaskGroup() as group:  # the first failure cancels the rest
+                running = [group.create_task(ask(arrays)) for arrays in batches]
+        except ExceptionGroup as group_of_failures:
+            raise group_of_failures.exceptions[0] from None
+        return [answer for task in running for answer in task.result()]
+
+    async def _infer(self, model: Model, arrays: dict[str, Any], parameters: bytes) -> list[Answer]:
+        rows = len(next(iter(arrays.values())))
+        # Always sent: Triton does not merge requests of which some have an optional input and some have not.
+        arrays[PARAMETERS.name] = np.full((rows, 1), parameters, dtype=np.object_)
+        inputs = []
+        for tensor in model.inputs:
+            array = arrays[tensor.name]
+            inputs.append(triton.InferInput(tensor.name, list(array.shape), tensor.datatype.value))
+            inputs[-1].set_data_from_numpy(array)
+        try:
+            result = await self._client.infer(model.name, inputs)
+        except InferenceServerException as error:
+            raise _failure(error) from None
+        found = {tensor.name: result.as_numpy(tensor.name) for tensor in model.outputs}
+        return tensors.answers(found, model.outputs)
+
+    async def _configured(self, name: str) -> Model:
+        config = (await self._client.get_model_config(name)).config
+        parameters = {key: value.string_value for key, value in config.parameters.items()}
+        spec = tasks.find(parameters.get("task", ""))
+        if spec is None:
+            known = parameters.get("task") or "no task"
+            return Model(name, State.FAILED, f"its config.pbtxt names {known}, which this shim does not know")
+        return Model(
+            name=name,
+            state=State.READY,
+            spec=spec,
+            model_id=parameters.get("model_id", ""),
+            revision=parameters.get("revision", ""),
+            dtype=parameters.get("dtype", ""),
+            inputs=tuple(_tensor(entry) for entry in config.input),
+            outputs=tuple(_tensor(entry) for entry in config.output),
+            max_batch_size=config.max_batch_size,
+            max_text_length=int(parameters.get("max_text_length", Model.max_text_length)),
+        )
+
+
+def _tensor(entry: Any) -> TensorSpec:
+    from tritonclient.grpc import model_config_pb2
+
+    datatype = DATATYPES[model_config_pb2.DataType.Name(entry.data_type)]
+    return TensorSpec(entry.name, datatype, tuple(entry.dims), "")
+
+
+def _failure(error: InferenceServerException) -> Failure:
+    """What an error of Triton's gRPC endpoint means to an HTTP caller."""
+    message, code = error.message() or str(error), error.status()
+    if code == str(grpc.StatusCode.UNAVAILABLE):
+        if "queue size" in message:
+            return Overloaded("the model has more requests waiting than its queue holds; try again later")
+        if "timeout" in message.lower():
+            return TimedOut("the request waited in the model's queue for longer than it may")
+        return NotReady("Triton does not answer; it is starting or stopping")
+    if code == str(grpc.StatusCode.NOT_FOUND):
+        return NotReady("the model is being loaded")
+    if code == str(grpc.StatusCode.INVALID_ARGUMENT):
+        return Invalid(message)
+    if "Stub process" in message and "not healthy" in message:
+        return NotReady("the model's process has died; it is being started again")
+    if code == str(grpc.StatusCode.UNIMPLEMENTED):
+        return Unknown(message)
+    return ModelFailed(message)

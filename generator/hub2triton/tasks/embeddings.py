@@ -1,0 +1,202 @@
+"""Texts as vectors: sentence-embeddings, sentence-similarity and feature-extraction.
+
+The three answer each other's questions where they can, since clients do not know which one serves: a request
+for similarities can be put to any of them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hub2triton.tasks.parameter import ParameterSpec, merged
+from hub2triton.tasks.payload import Payload, PayloadError, kind
+from hub2triton.tasks.spec import Answer, Call, Json, Library, Need, Profile, TaskSpec, Variant
+from hub2triton.tensor import COUNT, DataType, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Vector = np.ndarray[Any, Any]
+
+TRUNCATION = (
+    ParameterSpec("truncate", bool, "Cut a text that is longer than the model's window (default), or refuse it."),
+    ParameterSpec("truncation_direction", str, "The side that is cut; default right.", choices=("left", "right")),
+)
+EMBEDDING = (
+    ParameterSpec("normalize", bool, "Scale vectors to unit length, or not; default as the model was made."),
+    ParameterSpec("prompt_name", str, "One of the model's own prompts, put before each text; default none."),
+    *TRUNCATION,
+    ParameterSpec("dimensions", int, "Keep the first so many numbers of each vector; default all.", minimum=1),
+)
+TEXT = TensorSpec("text", DataType.BYTES, (1,), "one UTF-8 text per row; texts of any length batch together")
+VECTOR = TensorSpec("embedding", DataType.FP32, (-1,), "the text's vector")
+STATES = TensorSpec("last_hidden_state", DataType.FP32, (-1, -1), "a vector for every token: [tokens, hidden size]")
+
+TOKENIZER = Need(
+    ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "*.model", "*/tokenizer.json"),
+    "it has no tokenizer, so it does not read text",
+)
+WEIGHTS = Need(("*.safetensors", "*.bin"), "it has no PyTorch weights (*.safetensors or *.bin)")
+
+
+def encode_embeddings(payload: Payload) -> Call:
+    """A text, a list of texts, or a question for similarities."""
+    return _texts(payload, EMBEDDING, decode_embeddings)
+
+
+def encode_features(payload: Payload) -> Call:
+    """As `encode_embeddings`, answered in the form of feature-extraction."""
+    return _texts(payload, EMBEDDING, decode_features)
+
+
+def encode_similarity(payload: Payload) -> Call:
+    """A source sentence and the sentences to compare it with, or a list whose first is the source."""
+    inputs = payload.inputs
+    if isinstance(inputs, list):
+        source, *sentences = payload.texts(inputs, "inputs") or [None]
+        if source is None:
+            raise PayloadError('"inputs" is an empty list; the first item is the source sentence')
+    elif _asks_similarity(inputs):
+        source, sentences = _similarity(payload)
+    else:
+        raise PayloadError(
+            f'"inputs" must be {{"source_sentence": "…", "sentences": ["…"]}} or a list of strings, not {kind(inputs)}'
+        )
+    row = {"source_sentence": source, "sentences": sentences}
+    return Call([row], merged(payload, EMBEDDING), _decode_row_of_similarities)
+
+
+def decode_embeddings(answers: Sequence[Answer], profile: Profile, *, single: bool) -> Json:
+    """`{"embeddings": [H] or [n][H]}`; clients' own parsers, which ask for features, need bare [n][H]."""
+    vectors = [answer["embedding"] for answer in answers]
+    if profile is not Profile.TOOLKIT:
+        return vectors
+    return {"embeddings": vectors[0] if single else vectors}
+
+
+def decode_features(answers: Sequence[Answer], profile: Profile, *, single: bool) -> Json:  # noqa: ARG001
+    """[1][tokens][H] for a text and n of them for a list; pooled models give [1][H] and [n][H]."""
+    if "embedding" in answers[0]:
+        return [answer["embedding"] for answer in answers]
+    states = [[answer["last_hidden_state"]] for answer in answers]
+    return states[0] if single else states
+
+
+def decode_similarities(similarities: Vector, profile: Profile) -> Json:
+    """`{"similarities": […]}`, or the bare list that clients' parsers need."""
+    return {"similarities": similarities} if profile is Profile.TOOLKIT else similarities
+
+
+def _texts(payload: Payload, parameters: Sequence[ParameterSpec], decode: Any) -> Call:
+    inputs = payload.inputs
+    if _asks_similarity(inputs):
+        source, sentences = _similarity(payload)
+        rows = [{"text": text} for text in (source, *sentences)]
+        return Call(rows, merged(payload, parameters), _decode_rows_of_vectors)
+    if isinstance(inputs, dict) and "sentences" in inputs:
+        inputs = inputs["sentences"]
+    single = not isinstance(inputs, list)
+    texts = [payload.text(inputs, '"inputs"')] if single else payload.texts(inputs, "inputs")
+    if not texts:
+        raise PayloadError('"inputs" is an empty list; send at least one text')
+    return Call([{"text": text} for text in texts], merged(payload, parameters), partial(decode, single=single))
+
+
+def _asks_similarity(inputs: Any) -> bool:
+    return isinstance(inputs, dict) and bool({"source_sentence", "sourceSentence"} & inputs.keys())
+
+
+def _similarity(payload: Payload) -> tuple[str, list[str]]:
+    inputs = payload.inputs
+    source = payload.text(inputs.get("source_sentence", inputs.get("sourceSentence")), '"source_sentence"')
+    sentences = inputs.get("sentences")
+    if isinstance(sentences, str):
+        sentences = [sentences]
+    if sentences is None:
+        raise PayloadError('"inputs" has a source_sentence but no "sentences" to compare it with')
+    return source, payload.texts(sentences, "sentences")
+
+
+def _decode_row_of_similarities(answers: Sequence[Answer], profile: Profile) -> Json:
+    return decode_similarities(answers[0]["similarity"], profile)
+
+
+def _decode_rows_of_vectors(answers: Sequence[Answer], profile: Profile) -> Json:
+    # A token-level model's sentence vector is the mean of its tokens, as sentence-transformers has it.
+    source, *others = (
+        answer["embedding"] if "embedding" in answer else answer["last_hidden_state"].mean(axis=0)
+        for answer in answers
+    )
+    return decode_similarities(_cosines(source, others), profile)
+
+
+def _cosines(source: Vector, others: Sequence[Vector]) -> Vector:
+    if not others:
+        return np.zeros(0, dtype=np.float32)
+    matrix = np.stack(others)
+    norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(source)
+    cosines: Vector = (matrix @ source) / np.maximum(norms, np.finfo(np.float32).tiny)
+    return cosines
+
+
+SENTENCE_EMBEDDINGS = TaskSpec(
+    name="sentence-embeddings",
+    summary="One vector for every text.",
+    variants={Library.SENTENCE_TRANSFORMERS: Variant("sentence_embeddings.py.jinja", (VECTOR,))},
+    library=Library.SENTENCE_TRANSFORMERS,
+    library_marks=(Library.SENTENCE_TRANSFORMERS,),
+    needs=(TOKENIZER, WEIGHTS),
+    inputs=(TEXT,),
+    parameters=EMBEDDING,
+    encode=encode_embeddings,
+    example={"inputs": "Deep learning is a subset of machine learning."},
+    max_batch_size=32,
+)
+
+SENTENCE_SIMILARITY = TaskSpec(
+    name="sentence-similarity",
+    summary="How close sentences are to a source sentence, by cosine.",
+    variants={
+        Library.SENTENCE_TRANSFORMERS: Variant(
+            "sentence_similarity.py.jinja",
+            (TensorSpec("similarity", DataType.FP32, (-1,), "cosine to the source, one for each sentence"),),
+        )
+    },
+    library=Library.SENTENCE_TRANSFORMERS,
+    needs=(TOKENIZER, WEIGHTS),
+    inputs=(
+        TensorSpec("source_sentence", DataType.BYTES, (1,), "the UTF-8 text that the others are compared with"),
+        TensorSpec("sentences", DataType.BYTES, (-1,), "the UTF-8 texts to compare; rows may differ in their number"),
+    ),
+    parameters=EMBEDDING,
+    encode=encode_similarity,
+    example={
+        "inputs": {
+            "source_sentence": "That is a happy person",
+            "sentences": ["That is a happy dog", "That is a very happy person", "Today is a sunny day"],
+        }
+    },
+    max_batch_size=32,
+)
+
+FEATURE_EXTRACTION = TaskSpec(
+    name="feature-extraction",
+    summary="A vector for every token of a text; for every text with a sentence-transformers model.",
+    variants={
+        Library.TRANSFORMERS: Variant("feature_extraction.py.jinja", (STATES, COUNT)),
+        Library.SENTENCE_TRANSFORMERS: Variant("sentence_embeddings.py.jinja", (VECTOR,)),
+    },
+    library=Library.TRANSFORMERS,
+    architectures=("*Model",),
+    needs=(TOKENIZER, WEIGHTS),
+    inputs=(TEXT,),
+    parameters=EMBEDDING,
+    encode=encode_features,
+    example={"inputs": "Today is a sunny day, and I am going to get some ice cream."},
+    max_batch_size=32,
+)
+
+SPECS = (FEATURE_EXTRACTION, SENTENCE_EMBEDDINGS, SENTENCE_SIMILARITY)

@@ -1,0 +1,91 @@
+"""The `parameters` of a payload: their names in all spellings, and their types."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hub2triton.tasks.payload import Payload, PayloadError, kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter of a task.
+
+    Attributes:
+        type: The JSON type: bool, int, float, str or dict; a list is `list` of strings.
+        description: For people; says what happens where it is not given.
+        choices: The only values it may have, in lower case; callers may write them in any case.
+        aliases: Other names, besides the camelCase one, which is always understood.
+        minimum: The smallest number it may be.
+    """
+
+    name: str
+    type: type
+    description: str
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    minimum: float | None = None
+
+
+IGNORED = frozenset({"options", "stream", "model", "use_cache", "wait_for_model"})
+"""Root keys that clients of hosted endpoints send and that mean nothing here."""
+
+TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", dict: "an object"}
+
+
+def merged(payload: Payload, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
+    """The parameters of a payload under their own names, checked.
+
+    Parameters may also stand at the root of the body, as some clients send them; `parameters` wins. Unknown
+    root keys are passed over, as the reference server does; an unknown parameter is an error.
+
+    Raises:
+        PayloadError: An unknown parameter, or a value that its parameter cannot have.
+    """
+    by_name = {alias: spec for spec in specs for alias in (spec.name, *spec.aliases)}
+    found: dict[str, Any] = {}
+    for key, value in payload.root.items():
+        spec = by_name.get(snake_case(key))
+        if spec is not None and value is not None:
+            found[spec.name] = _checked(spec, value)
+    for key, value in payload.parameters.items():
+        spec = by_name.get(snake_case(key))
+        if spec is None:
+            if snake_case(key) in IGNORED:
+                continue
+            raise PayloadError(_unknown(key, by_name))
+        if value is not None:
+            found[spec.name] = _checked(spec, value)
+    return found
+
+
+def snake_case(name: str) -> str:
+    """`topK` and `top_k` are one name."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+def _checked(spec: ParameterSpec, value: Any) -> Any:
+    if spec.choices:
+        if isinstance(value, str) and value.lower() in spec.choices:
+            return value.lower()
+        raise PayloadError(f"parameter {spec.name!r} must be one of {', '.join(spec.choices)}, not {kind(value)}")
+    wrong_bool = isinstance(value, bool) and spec.type is not bool  # True is an int to Python
+    fits = isinstance(value, int | float) if spec.type is float else isinstance(value, spec.type)
+    if wrong_bool or not fits:
+        words = TYPE_WORDS.get(spec.type, "a list of strings")
+        raise PayloadError(f"parameter {spec.name!r} must be {words}, not {kind(value)}")
+    if spec.minimum is not None and value < spec.minimum:
+        raise PayloadError(f"parameter {spec.name!r} must be at least {spec.minimum:g}, not {value}")
+    return value
+
+
+def _unknown(key: str, names: Sequence[str] | dict[str, ParameterSpec]) -> str:
+    close = difflib.get_close_matches(snake_case(key), list(names), n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown parameter {key!r}{hint} (this task takes: {', '.join(sorted(names)) or 'none'})"

@@ -1,0 +1,164 @@
+"""The base of every generated model: Triton's three calls on one side, `load`, `read` and `predict` on the other."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import triton_python_backend_utils as pb_utils
+
+from . import parameters as request_parameters
+from . import tensor
+from .batch import grouped, in_sub_batches
+from .error import InvalidInput
+from .row import Row
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+Item = TypeVar("Item")
+Answer = dict[str, Any]  # output name -> the value of one row, without the batch dimension
+
+
+@dataclass(frozen=True)
+class _Job(Generic[Item]):
+    """A request that was read: its place in the batch, its rows, and what it asks for."""
+
+    index: int
+    items: list[Item]
+    parameters: dict[str, Any]
+    outputs: frozenset[str]
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs whose rows may go through the model together."""
+        return json.dumps(self.parameters, sort_keys=True)
+
+
+class Model(Generic[Item]):
+    """One instance of a model. A model.py subclasses it as `TritonPythonModel` and writes three methods.
+
+    Triton hands `execute` requests of many callers at once. Their rows are read one request at a time, grouped
+    by parameters, sorted by length and predicted in bounded sub-batches. A request that cannot be answered gets
+    an error of its own; the others in the batch do not notice.
+    """
+
+    settings: Settings
+
+    predict: Callable[..., Sequence[Answer]]
+    """Answers a batch of items, one answer an item, in order. Not declared as a method here because each model
+    adds its own parameters, as keyword arguments with types; requests are checked against them before."""
+
+    def load(self) -> None:
+        """Loads what `predict` needs, by `self.settings`. Called once, before the first request."""
+        raise NotImplementedError
+
+    def read(self, row: Row) -> Item:
+        """Turns one row of tensors into what `predict` takes; raises InvalidInput for a row it cannot take."""
+        raise NotImplementedError
+
+    def length(self, item: Item) -> int:
+        """What rows are sorted by, so that rows of similar cost share a sub-batch."""
+        return len(item) if isinstance(item, str | bytes | list) else 0
+
+    # ---- what Triton calls
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Triton's call before the first request."""
+        self.settings = Settings.from_args(args)
+        self._parameters = request_parameters.accepted(self.predict)
+        self.load()
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Triton's call with a batch of requests; never raises, since that would fail all of them."""
+        responses: list[Any] = [None] * len(requests)
+        jobs = []
+        for index, request in enumerate(requests):
+            try:
+                jobs.append(self._job(index, request))
+            except Exception as error:  # noqa: BLE001 (whatever it is, it is this request's alone)
+                responses[index] = _failure(error)
+        for group in grouped(jobs, key=lambda job: job.key):
+            self._answer(group, responses)
+        return responses
+
+    def finalize(self) -> None:
+        """Triton's call when the model is unloaded; the process ends after it, which frees everything."""
+
+    # ---- one batch
+
+    def _job(self, index: int, request: Any) -> _Job[Item]:
+        inputs = {}
+        text = ""
+        for declared in self.settings.inputs:
+            found = pb_utils.get_input_tensor_by_name(request, declared.name)
+            if found is None:
+                continue  # only an optional input can be absent: Triton has checked
+            array = found.as_numpy()
+            if declared.name == "parameters_json":
+                text = _one_value(array)
+            else:
+                inputs[declared.name] = array
+        limit = self.settings.max_text_length
+        return _Job(
+            index=index,
+            items=[self.read(Row(tensors, limit)) for tensors in tensor.split(inputs)],
+            parameters=request_parameters.parse(text, self._parameters),
+            outputs=frozenset(request.requested_output_names()),
+        )
+
+    def _answer(self, jobs: Sequence[_Job[Item]], responses: list[Any]) -> None:
+        """Predicts the rows of jobs with equal parameters together, and fills in their responses."""
+        items = [item for job in jobs for item in job.items]
+        try:
+            answers = in_sub_batches(
+                items,
+                lambda batch: self.predict(batch, **jobs[0].parameters),
+                length=self.length,
+                size=self.settings.sub_batch_size,
+            )
+            done = []
+            for job in jobs:
+                own, answers = answers[: len(job.items)], answers[len(job.items) :]
+                done.append((job.index, self._response(own, job.outputs)))
+        except Exception as error:  # noqa: BLE001 (a failure must not reach the rest of the batch)
+            if len(jobs) > 1:  # find out whose it is: the others can still be answered
+                for job in jobs:
+                    self._answer([job], responses)
+            else:
+                responses[jobs[0].index] = _failure(error)
+            return
+        for index, response in done:
+            responses[index] = response
+
+    def _response(self, answers: Sequence[Answer], wanted: frozenset[str]) -> Any:
+        packed = tensor.pack(answers, self.settings.outputs)
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, array) for name, array in packed.items() if name in wanted]
+        )
+
+
+def _one_value(array: Any) -> str:
+    """The value of `parameters_json`: one for the request, so all its rows must carry the same."""
+    values = {bytes(value) for value in array.reshape(-1)}
+    if len(values) > 1:
+        raise InvalidInput("the rows of one request must have equal parameters_json; send the others by themselves")
+    try:
+        return values.pop().decode() if values else ""
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"parameters_json is not valid UTF-8: {error}") from None
+
+
+def _failure(error: Exception) -> Any:
+    """A response that tells the caller what happened; how it happened goes to the server's log."""
+    if isinstance(error, InvalidInput):
+        return _error_response(str(error), pb_utils.TritonError.INVALID_ARG)
+    pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
+    return _error_response(f"the model failed: {type(error).__name__}: {error}", pb_utils.TritonError.INTERNAL)
+
+
+def _error_response(message: str, code: Any) -> Any:
+    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))

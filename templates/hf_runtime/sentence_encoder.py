@@ -1,0 +1,114 @@
+"""A sentence-transformers model: from texts to one vector each."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+from . import torch_device
+from .error import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .settings import Settings
+
+Vector = np.ndarray[Any, Any]
+Side = Literal["left", "right"]
+
+
+class EmbedOptions(TypedDict, total=False):
+    """The parameters of a request for embeddings.
+
+    Attributes:
+        normalize: To unit length or not; where it is not given, the model's own modules decide.
+        prompt_name: One of the prompts of the model's config_sentence_transformers.json.
+        truncate: Whether a text longer than the model's window is cut (the default) or refused.
+        truncation_direction: The side that is cut; right where it is not given.
+        dimensions: Keep the first so many numbers of each vector.
+    """
+
+    normalize: bool
+    prompt_name: str
+    truncate: bool
+    truncation_direction: Side
+    dimensions: int
+
+
+class SentenceEncoder:
+    """The model of a folder; one without modules.json gets mean pooling, as the library itself does."""
+
+    def __init__(self, settings: Settings) -> None:
+        torch_device.use_threads(settings)
+        self.batch_size = settings.sub_batch_size
+        self.model = SentenceTransformer(
+            settings.weights(),
+            device=settings.device,
+            trust_remote_code=settings.trust_remote_code,
+            model_kwargs={"dtype": torch_device.dtype(settings)},
+        )
+        modules = [module for module in self.model if type(module).__name__ != "Normalize"]
+        self.unnormalized = self.model
+        if len(modules) < len(self.model):
+            self.unnormalized = SentenceTransformer(
+                modules=modules,
+                device=settings.device,
+                prompts=self.model.prompts,
+                default_prompt_name=self.model.default_prompt_name,
+            )
+
+    def embed(self, texts: list[str], **options: Unpack[EmbedOptions]) -> Vector:
+        """Embeds any number of texts as `SentenceTransformer.encode` does: FP32 of shape [len(texts), dimension].
+
+        Raises:
+            InvalidInput: No such prompt, too many dimensions, or a text too long while `truncate` is false.
+        """
+        prompt_name, dimensions = options.get("prompt_name"), options.get("dimensions")
+        if prompt_name is not None and prompt_name not in self.model.prompts:
+            known = ", ".join(self.model.prompts) or "none"
+            raise InvalidInput(f"unknown prompt_name {prompt_name!r}; this model has: {known}")
+        size = self.model.get_embedding_dimension()
+        if dimensions is not None and not 1 <= dimensions <= (size or dimensions):
+            raise InvalidInput(f"dimensions must be between 1 and {size}, not {dimensions}")
+        if not options.get("truncate", True):
+            self._refuse_long(texts)
+        model = self.unnormalized if options.get("normalize") is False else self.model
+        with self._cut_on(options.get("truncation_direction", "right")):
+            vectors: Vector = model.encode(
+                texts,
+                prompt_name=prompt_name,
+                batch_size=self.batch_size,
+                normalize_embeddings=options.get("normalize", False),
+                truncate_dim=dimensions,
+                show_progress_bar=False,
+            )
+        return vectors
+
+    def similarity(self, source: Vector, others: list[Vector]) -> Vector:
+        """How close vectors are to a source vector, by cosine: FP32 of shape [len(others)]."""
+        if not others:
+            return np.zeros(0, dtype=np.float32)
+        matrix = np.stack(others)
+        norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(source)
+        return (matrix @ source) / np.maximum(norms, np.finfo(np.float32).tiny)
+
+    def _refuse_long(self, texts: list[str]) -> None:
+        window = self.model.max_seq_length
+        for text in texts:
+            tokens = len(self.model.tokenizer(text, truncation=False, verbose=False)["input_ids"])
+            if window is not None and tokens > window:
+                raise InvalidInput(
+                    f"a text has {tokens} tokens, but this model takes {window}; shorten it, or leave truncate on"
+                )
+
+    @contextmanager
+    def _cut_on(self, side: Side) -> Iterator[None]:
+        tokenizer = self.model.tokenizer
+        before, tokenizer.truncation_side = tokenizer.truncation_side, side
+        try:
+            yield
+        finally:
+            tokenizer.truncation_side = before

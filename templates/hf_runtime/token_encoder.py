@@ -1,0 +1,85 @@
+"""A plain transformers model: from texts to one vector for each of their tokens."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from . import torch_device
+from .error import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .settings import Settings
+
+
+class TokenOptions(TypedDict, total=False):
+    """The parameters of a request for token vectors.
+
+    Attributes:
+        truncate: Whether a text longer than the model's window is cut (the default) or refused.
+        truncation_direction: The side that is cut; right where it is not given.
+    """
+
+    truncate: bool
+    truncation_direction: Literal["left", "right"]
+
+
+class TokenEncoder:
+    """The base model of a folder, without its head."""
+
+    def __init__(self, settings: Settings) -> None:
+        torch_device.use_threads(settings)
+        folder = settings.weights()
+        trust = settings.trust_remote_code
+        self.device = settings.device
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
+        self.model = AutoModel.from_pretrained(folder, trust_remote_code=trust, dtype=torch_device.dtype(settings))
+        self.model.to(self.device).eval()
+        # Some tokenizers give inputs that their model does not take, such as DistilBERT's token_type_ids.
+        self.inputs = set(inspect.signature(self.model.forward).parameters)
+        if self.tokenizer.pad_token is None:  # GPT-2 and its kind; padding is masked, so any token will do
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.window = min(self.tokenizer.model_max_length, _positions(self.model))
+
+    @torch.inference_mode()
+    def encode(self, texts: list[str], **options: Unpack[TokenOptions]) -> list[np.ndarray[Any, Any]]:
+        """The last hidden states of one batch of texts, special tokens included, without padding.
+
+        Returns:
+            For each text FP32 of shape [tokens, hidden size].
+
+        Raises:
+            InvalidInput: A text too long while `truncate` is false.
+        """
+        if not options.get("truncate", True):
+            self._refuse_long(texts)
+        self.tokenizer.truncation_side = options.get("truncation_direction", "right")
+        encoded = self.tokenizer(texts, padding=True, truncation=True, max_length=self.window, return_tensors="pt")
+        mask = encoded["attention_mask"].bool()
+        states = self.model(
+            **{name: tensor.to(self.device) for name, tensor in encoded.items() if name in self.inputs}
+        ).last_hidden_state
+        states = states.float().cpu()
+        return [row[kept].numpy() for row, kept in zip(states, mask, strict=True)]
+
+    def _refuse_long(self, texts: list[str]) -> None:
+        for text in texts:
+            tokens = len(self.tokenizer(text, verbose=False)["input_ids"])
+            if tokens > self.window:
+                raise InvalidInput(
+                    f"a text has {tokens} tokens, but this model takes {self.window}; shorten it, or leave truncate on"
+                )
+
+
+def _positions(model: Any) -> int:
+    """The number of positions the model has embeddings for; a very large number where it has no such table."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            # RoBERTa and its kind count positions from behind the padding index.
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return int(getattr(model.config, "max_position_embeddings", None) or 10**9)
