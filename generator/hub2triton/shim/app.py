@@ -92,9 +92,8 @@ class Shim:
             response = transport.error_response(failure)
         finally:
             self.metrics.in_flight -= 1
-        # Only names that exist become labels: a caller must not be able to make up new series.
-        known = name if name in self.catalogue.known else ""
-        self.metrics.count(known or "", response.status_code)
+        # Only a model that was found becomes a label: a caller must not be able to make up new series.
+        self.metrics.count(getattr(request.state, "model", ""), response.status_code)
         response.headers["x-request-id"] = transport.request_id(request)
         return response
 
