@@ -79,7 +79,7 @@ class Model(Generic[Item]):
         for index, request in enumerate(requests):
             try:
                 jobs.append(self._job(index, request))
-            except Exception as error:  # noqa: BLE001 (whatever it is, it is this request's alone)
+            except Exception as error:
                 responses[index] = _failure(error)
         for group in grouped(jobs, key=lambda job: job.key):
             self._answer(group, responses)
@@ -124,7 +124,7 @@ class Model(Generic[Item]):
             for job in jobs:
                 own, answers = answers[: len(job.items)], answers[len(job.items) :]
                 done.append((job.index, self._response(own, job.outputs)))
-        except Exception as error:  # noqa: BLE001 (a failure must not reach the rest of the batch)
+        except Exception as error:
             if len(jobs) > 1:  # find out whose it is: the others can still be answered
                 for job in jobs:
                     self._answer([job], responses)

@@ -26,7 +26,7 @@ class Row:
     tensors: Mapping[str, np.ndarray[Any, Any]]
     max_text_length: int
 
-    def bytes(self, name: str) -> bytes:
+    def raw(self, name: str) -> bytes:
         """The single element of a tensor of dims [1], as it was sent."""
         return bytes(self.tensors[name].reshape(-1)[0])
 
@@ -36,7 +36,7 @@ class Row:
         Raises:
             InvalidInput: Not UTF-8, or too long.
         """
-        return self._decoded(name, self.bytes(name))
+        return self._decoded(name, self.raw(name))
 
     def texts(self, name: str) -> list[str]:
         """The elements of a tensor of dims [-1], as texts.

@@ -56,7 +56,7 @@ class SentenceEncoder:
             self.unnormalized = SentenceTransformer(
                 modules=modules,
                 device=settings.device,
-                prompts=self.model.prompts,
+                prompts=dict(self.model.prompts),  # type: ignore[arg-type]  # its own type admits None
                 default_prompt_name=self.model.default_prompt_name,
             )
 
@@ -93,7 +93,8 @@ class SentenceEncoder:
             return np.zeros(0, dtype=np.float32)
         matrix = np.stack(others)
         norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(source)
-        return (matrix @ source) / np.maximum(norms, np.finfo(np.float32).tiny)
+        cosines: Vector = (matrix @ source) / np.maximum(norms, np.finfo(np.float32).tiny)
+        return cosines
 
     def _refuse_long(self, texts: list[str]) -> None:
         window = self.model.max_seq_length

@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.hub.server import HubServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CALL = Path(__file__).with_name("call.py")
 
@@ -54,14 +56,14 @@ class Caller:
     def cache(self) -> Path:
         return self.home / "hub"
 
-    def start(self, do: str, **call: Any) -> subprocess.Popen[str]:
+    def start(self, do: str, /, stderr: int = subprocess.STDOUT, **call: Any) -> subprocess.Popen[str]:
         call = {"do": do, **call}
         process = subprocess.Popen(
             [sys.executable, str(_CALL)],
             env=self._all_variables(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
         )
         assert process.stdin is not None
@@ -85,11 +87,18 @@ class Caller:
         return {**kept, **ours, **self.environment}
 
 
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    """A Hub without repositories."""
+@pytest.fixture(scope="session")
+def hub_server() -> Iterator[HubServer]:
+    """The Hub of the whole session, since starting and ending one takes longer than most tests; see `hub`."""
     with HubServer() as server:
         yield server
+
+
+@pytest.fixture
+def hub(hub_server: HubServer) -> HubServer:
+    """A Hub without repositories."""
+    hub_server.clear()
+    return hub_server
 
 
 @pytest.fixture

@@ -14,15 +14,18 @@ import re
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from starlette.requests import Request as HTTPRequest
 
 _API = re.compile(r"/api/(models|datasets|spaces)/([^/]+(?:/[^/]+)??)(?:/(revision|tree|refs|auth-check)(?:/(.*))?)?")
 _RESOLVE = re.compile(r"/([^/]+(?:/[^/]+)??)/resolve/([^/]+)/(.+)")
@@ -85,6 +88,8 @@ class HubServer:
     """A token that may read every repository."""
     stranger = "hf_strangerStrangerStranger"
     """A valid token that may read no private and no gated repository."""
+    expired = "hf_expiredExpiredExpired"
+    """A token that is not, or no longer, known."""
 
     def __init__(self, *, large: int = 64 * 1024, page: int = 50) -> None:
         """`large`: from how many bytes on a file is kept in LFS; `page`: how many files a page of a tree lists."""
@@ -190,6 +195,13 @@ class HubServer:
         self._released.set()
         self._released = threading.Event()
 
+    def clear(self) -> None:
+        """Forgets repositories, requests and faults: as good as a new server."""
+        self.heal()
+        self.requests.clear()
+        self._repositories.clear()
+        self._blobs.clear()
+
     async def _answer(self, request: HTTPRequest) -> Response:
         path = request.scope["path"]
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -231,7 +243,7 @@ class HubServer:
 
     async def _wait(self) -> None:
         released = self._released
-        while not released.is_set():
+        while not released.is_set():  # noqa: ASYNC110 - set by the thread of the test
             await asyncio.sleep(0.02)
 
     def _refusal(self, request: Request, repo_id: str, kind: str, *, content: bool) -> Response | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import json
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.hub.conftest import Caller
-from tests.hub.server import HubServer
 
 from hub2triton.generate.hub_failure import explain
 from hub2triton.generate.hub_request import HubRequest
 
+if TYPE_CHECKING:
+    from tests.hub.conftest import Caller
+    from tests.hub.server import HubServer
+
 FILES = {"config.json": b"{}"}
-TOKEN_HINT = "--token"
+OPTION = "--token"
 
 
 def test_an_absent_model_may_be_a_private_one(hub: HubServer, call: Caller) -> None:
@@ -22,7 +25,7 @@ def test_an_absent_model_may_be_a_private_one(hub: HubServer, call: Caller) -> N
     closed = call("resolve", model_id="org/closed").message
     # Without a token the Hub answers the same to both, and so do we.
     assert absent.replace("org/nmae", "org/closed") == closed
-    for words in ("does not exist", "private", "spelling", f"{hub.endpoint}/org/closed", TOKEN_HINT, "HF_TOKEN"):
+    for words in ("does not exist", "private", "spelling", f"{hub.endpoint}/org/closed", OPTION, "HF_TOKEN"):
         assert words in closed
 
 
@@ -41,7 +44,7 @@ def test_a_gated_model_is_refused_before_any_file(hub: HubServer, call: Caller) 
     assert "token in use has no access" in other
     for message in (without, other):
         assert f"Accept the conditions at {hub.endpoint}/org/gated" in message
-        assert TOKEN_HINT in message
+        assert OPTION in message
         assert hub.stranger not in message
     answer = call("fetch", model_id="org/gated", paths=["config.json"], token=hub.member)
     assert answer.files == FILES
@@ -63,13 +66,12 @@ def test_a_mirror_without_access_checks(hub: HubServer, call: Caller) -> None:
 @pytest.mark.parametrize("by", ["option", "environment"])
 def test_an_invalid_token(hub: HubServer, call: Caller, by: str) -> None:
     hub.add("org/name", FILES)
-    token = "hf_expiredExpiredExpired"
     if by == "environment":
-        call.environment["HF_TOKEN"] = token
-    answer = call("resolve", model_id="org/name", token=token if by == "option" else None)
+        call.environment["HF_TOKEN"] = hub.expired
+    answer = call("resolve", model_id="org/name", token=hub.expired if by == "option" else None)
     assert "does not accept the token" in answer.message
     assert f"{hub.endpoint}/settings/tokens" in answer.message
-    assert token not in answer.message + answer.output
+    assert hub.expired not in answer.message + answer.output
 
 
 @pytest.mark.parametrize("token", ["hf_two\nlines", "hf_with space", "hf_\u00e9"])
@@ -82,9 +84,9 @@ def test_a_token_that_cannot_be_sent(hub: HubServer, call: Caller, token: str) -
 
 def test_a_server_that_quotes_the_token(hub: HubServer, call: Caller) -> None:
     hub.add("org/name", FILES)
-    token = "secretWithoutTheUsualBeginning"
-    hub.fail("org/name", 403, message=f"no right with {token} or {hub.member}")
-    message = call("resolve", model_id="org/name", token=token).message
+    given = "withoutTheUsualBeginning"
+    hub.fail("org/name", 403, message=f"no right with {given} or {hub.member}")
+    message = call("resolve", model_id="org/name", token=given).message
     assert "no right with *** or ***" in message
     assert "fine-grained" in message
 
@@ -144,7 +146,7 @@ def test_too_many_requests(hub: HubServer, call: Caller) -> None:
     hub.fail("org/name", 429, headers={"Retry-After": "60"})
     message = call("resolve", model_id="org/name").message
     assert "too many requests (429)" in message
-    assert TOKEN_HINT in message
+    assert OPTION in message
 
 
 def test_a_closed_port(offline_call: Caller) -> None:

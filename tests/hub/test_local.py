@@ -79,9 +79,10 @@ def test_links_to_files_count_and_links_to_directories_do_not(model: Path, tmp_p
         b"---\ntext\n---\n",
         b"---\n---\n",
         b"---\npipeline_tag: [a, b]\nlibrary_name: 3\n---\n",
-        b"---\ndate: 2024-13-45\npipeline_tag: x\n---\n",
-        b"---\nx: !!python/object/apply:os.getcwd []\n---\n",
-        b"---\n" + b"[" * 50_000 + b"\n---\n",
+        b"---\npipeline_tag: 2024-13-45\n---\n",
+        b"---\npipeline_tag: !!python/object/apply:os.getcwd []\n---\n",
+        b"---\npipeline_tag: " + b"[" * 50_000 + b"\n---\n",
+        b"---\nmodel-index:\n  pipeline_tag: x-task\n---\n",
         b"\xff\xfe\x00---\n",
     ],
     ids=lambda card: repr(card[:24]),
@@ -98,8 +99,9 @@ def test_a_broken_card_says_nothing(model: Path, card: bytes) -> None:
         b"---\r\npipeline_tag: x-task\r\n---\r\n",
         b"\xef\xbb\xbf---\npipeline_tag: x-task\n---",
         b"---\npipeline_tag: ' x-task '\nname: \xe9\n--- \nText\n---\n",
+        b"---\ntags: [unclosed\npipeline_tag:\n  x-task\nmodel-index: " + b"[" * 50_000 + b"\n---\n",
     ],
-    ids=["windows", "byte order mark", "latin-1"],
+    ids=["windows", "byte order mark", "latin-1", "broken elsewhere"],
 )
 def test_a_card_written_elsewhere_is_read(model: Path, card: bytes) -> None:
     (model / "README.md").write_bytes(card)

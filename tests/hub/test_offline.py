@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from tests.hub.conftest import Caller
-from tests.hub.server import HubServer
+
+if TYPE_CHECKING:
+    from tests.hub.conftest import Caller
+    from tests.hub.server import HubServer
 
 CARD = b"---\npipeline_tag: fill-mask\nlibrary_name: transformers\n---\n# A model\n"
 FILES = {"README.md": CARD, "config.json": b"{}", "model.safetensors": b"weights"}
@@ -93,7 +97,7 @@ def test_a_partial_cache_names_the_missing_file(hub: HubServer, call: Caller) ->
     assert f"`hf download org/name model.safetensors --revision {sha}`" in message
     _ask_nothing(hub)
 
-    found = call("resolve", model_id="org/name", offline=True).result
+    found = call("resolve", model_id="org/name", revision=sha, offline=True).result
     assert [file["path"] for file in found["files"]] == ["config.json"]
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from tests.hub.conftest import Caller
-from tests.hub.server import HubServer
+
+if TYPE_CHECKING:
+    from tests.hub.conftest import Caller
+    from tests.hub.server import HubServer
 
 FILES = {"config.json": b'{"model_type": "bert"}', "model.safetensors": bytes(100_000), "1_Pooling/config.json": b"{}"}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -11,9 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "README.md"
-
-# Cards with thousands of benchmark results exist; the C parser reads them ten times faster, where PyYAML has it.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Far above the largest cards, and low enough that a stray file of that name costs nothing.
 _MAX_BYTES = 4 * 1024 * 1024
@@ -43,23 +42,30 @@ def read(root: Path) -> Card:
             text = file.read(_MAX_BYTES).decode("utf-8-sig", errors="replace")
     except OSError:
         return Card()
-    metadata = _front_matter(text)
-    return Card(pipeline_tag=_word(metadata, "pipeline_tag"), library_name=_word(metadata, "library_name"))
+    lines = _front_matter(text)
+    return Card(pipeline_tag=_word(lines, "pipeline_tag"), library_name=_word(lines, "library_name"))
 
 
-def _front_matter(text: str) -> dict[Any, Any]:
+def _front_matter(text: str) -> list[str]:
     lines = text.splitlines()
     if not lines or lines[0].rstrip() != "---":
-        return {}
+        return []
     end = next((number for number, line in enumerate(lines[1:], start=1) if line.rstrip() == "---"), 0)
+    return lines[1:end]
+
+
+def _word(lines: list[str], key: str) -> str | None:
+    # Parsed by itself, not as a part of the whole: an error elsewhere then hides nothing, and cards with thousands of
+    # benchmark results cost nothing. LibYAML would be fast as well, but deep nesting crashes the whole process there.
+    entry = re.compile(rf"{key}\s*:(?:\s|$)")
+    starts = [number for number, line in enumerate(lines) if entry.match(line)]
+    if not starts:
+        return None
+    more = itertools.takewhile(lambda line: line[:1].isspace(), lines[starts[-1] + 1 :])
     try:
-        # ValueError: a date that is none; RecursionError: absurd nesting.
-        metadata = yaml.load("\n".join(lines[1:end]), Loader=_Loader)  # noqa: S506 - one of the two safe loaders
+        metadata = yaml.safe_load("\n".join([lines[starts[-1]], *more]))
+    # ValueError: a date that is none; RecursionError: absurd nesting.
     except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _word(metadata: dict[Any, Any], key: str) -> str | None:
-    value = metadata.get(key)
+        return None
+    value = metadata.get(key) if isinstance(metadata, dict) else None
     return value.strip() or None if isinstance(value, str) else None

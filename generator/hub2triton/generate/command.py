@@ -113,7 +113,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--revision", help="branch, tag or commit on the Hub; always pinned to the commit (default: main)")
     add("--name", help="the model's name in Triton (default: from its id)")
     add("--output", type=Path, default=Path("model_repository"), help="the model repository (default: %(default)s)")
-    add("--device", choices=[d.value for d in Device], default="auto", help="default: %(default)s, a GPU if there is one")
+    add(
+        "--device",
+        choices=[d.value for d in Device],
+        default="auto",
+        help="default: %(default)s, a GPU if there is one",
+    )
     add("--dtype", choices=[d.value for d in DType], default="auto", help="default: %(default)s, fp32 on a CPU")
     add("--max-batch-size", type=_positive, metavar="ROWS", help="rows that Triton merges up to (default: the task's)")
     add("--instances", type=_positive, default=1, help="processes per device, each with the weights (default: 1)")
@@ -125,7 +130,11 @@ def _parser() -> argparse.ArgumentParser:
         help="how the model's files get there: hard links to the Hub's cache, copies (always so for a local "
         "directory), or left on the Hub until the model is loaded (default: %(default)s)",
     )
-    add("--token-env", metavar="NAME", help="environment variable with a Hub token (default: as huggingface_hub finds it)")
+    add(
+        "--token-env",
+        metavar="NAME",
+        help="environment variable with a Hub token (default: as huggingface_hub finds it)",
+    )
     add("--offline", action="store_true", help="use only what is in the Hub's cache")
     add("--trust-remote-code", action="store_true", help="let the model's own Python code run")
     add("--dry-run", action="store_true", help="show the plan and write nothing")

@@ -66,6 +66,10 @@ def _parameters(plan: Plan) -> list[tuple[str, str, str]]:
         ("dtype", options.dtype.value, "auto (fp32 on a CPU, the checkpoint's own on a GPU), fp32, fp16 or bf16."),
         ("threads", "auto", "CPU threads of each instance; auto divides the cores among the instances."),
         ("sub_batch_size", "16", "Rows that go through the model at once: a batch is sorted by length and cut."),
-        ("max_text_length", "1000000", "Characters; a longer text is refused, since tokenizing it would block the rest."),
+        (
+            "max_text_length",
+            "1000000",
+            "Characters; a longer text is refused, since tokenizing it would block the rest.",
+        ),
         ("trust_remote_code", str(options.trust_remote_code).lower(), "Whether the model's own Python code may run."),
     ]

@@ -60,7 +60,9 @@ def _object(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, OSError) as error:
-        raise TaskMismatchError(f"{path.name} of the model cannot be read ({error}); save or download it anew") from None
+        raise TaskMismatchError(
+            f"{path.name} of the model cannot be read ({error}); save or download it anew"
+        ) from None
     if not isinstance(value, dict):
         raise TaskMismatchError(f"{path.name} of the model holds no JSON object; save or download it anew")
     return value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hub2triton.error import Hub2TritonError, HubError
 from hub2triton.generate import hub_cache
-from hub2triton.generate.hub_request import endpoint
+from hub2triton.generate.hub_request import endpoint, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def in_words(request: HubRequest) -> Iterator[None]:
         message = explain(error, request)
         if message is None:
             raise
-        raise HubError(_without_token(message, request.token)) from error
+        raise HubError(_without_secrets(message, request.token)) from error
 
 
 def explain(error: Exception, request: HubRequest) -> str | None:
@@ -109,7 +109,8 @@ def _no_repository(_: Exception, request: HubRequest) -> str:
     if _has_token(request):
         return (
             f"There is no model '{request.model_id}' on {endpoint()} that the token in use may read: it does not "
-            f"exist, or it is private. Check the spelling at {request.page}, or pass a token that may read it {_TOKEN_HINT}."
+            f"exist, or it is private. Check the spelling at {request.page}, or pass a token that may read it "
+            f"{_TOKEN_HINT}."
         )
     return (
         f"There is no public model '{request.model_id}' on {endpoint()}: it does not exist, or it is private and no "
@@ -248,8 +249,8 @@ def _names(request: HubRequest) -> list[str]:
     return names[:_MOST_NAMES] + ([f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else [])
 
 
-def _without_token(message: str, token: str | None) -> str:
+def _without_secrets(message: str, token: str | None) -> str:
     # Servers and proxies may quote what they were sent.
     if token:
         message = message.replace(token, "***")
-    return re.sub(r"\bhf_\w{8,}", "***", message)
+    return re.sub(r"\bhf_\w{8,}", "***", without_password(message))

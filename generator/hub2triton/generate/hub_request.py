@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
 
 from hub2triton.error import HubError, UsageError
 
@@ -67,8 +66,12 @@ def endpoint() -> str:
     """The Hub's address (HF_ENDPOINT), without a password that may be part of it."""
     from huggingface_hub import constants
 
-    parts = urlsplit(constants.ENDPOINT)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return without_password(constants.ENDPOINT)
+
+
+def without_password(text: str) -> str:
+    """Takes `user:password@` out of the addresses in a text."""
+    return re.sub(r"(^|//)[^/@\s]+@", r"\1", text)
 
 
 def _no_id(given: str) -> str:

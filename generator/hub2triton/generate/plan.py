@@ -120,7 +120,9 @@ def _task(options: Options, source: Source, facts: Facts) -> tuple[TaskSpec, str
 
 def _check_fit(spec: TaskSpec, source: Source, facts: Facts) -> None:
     if facts.library is None:
-        what = "a diffusion pipeline (model_index.json)" if facts.diffusers else "no transformers model (no config.json)"
+        what = (
+            "a diffusion pipeline (model_index.json)" if facts.diffusers else "no transformers model (no config.json)"
+        )
         raise TaskMismatchError(f"{source.model_id} does not fit {spec.name}: it is {what}. Choose another model")
     for need in spec.needs:
         if not model_facts.matches(need.any_of, source.paths):
@@ -145,7 +147,9 @@ def _name(options: Options, source: Source) -> tuple[str, str]:
                 "and begin with a letter or digit"
             )
         return options.name, "--name"
-    return re.sub(r"[^A-Za-z0-9._-]", "-", source.model_id.replace("/", "--")).lstrip("._-") or "model", "the model's id"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", source.model_id.replace("/", "--")).lstrip(
+        "._-"
+    ) or "model", "the model's id"
 
 
 def _revision_reason(options: Options, source: Source) -> str:
@@ -154,5 +158,5 @@ def _revision_reason(options: Options, source: Source) -> str:
     return f"--revision {options.revision}" if options.revision else "the Hub's main"
 
 
-def _given(given: bool, flag: str) -> str:  # noqa: FBT001
+def _given(given: bool, flag: str) -> str:
     return flag if given else "default"

@@ -23,9 +23,7 @@ def render(plan: Plan) -> dict[str, bytes]:
     compile(model, "model.py", "exec")
     files = {
         "config.pbtxt": config.render(plan).encode(),
-        "requirements.txt": template.render(
-            "requirements.txt.jinja", requirements=plan.library.requirements
-        ).encode(),
+        "requirements.txt": template.render("requirements.txt.jinja", requirements=plan.library.requirements).encode(),
         f"{VERSION}/model.py": model.encode(),
     }
     return files | {f"{VERSION}/{path}": content for path, content in template.runtime_files(model).items()}

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
     from hub2triton.generate.source import SourceFile
 
-OTHER_FRAMEWORKS = re.compile(r"(^|/)(onnx|openvino|coreml|gguf|original|\.[^/]*)/|\.(h5|msgpack|ot|onnx|onnx_data|gguf|tflite|mlmodel|xml|pb|pdf|png|jpe?g|gif|svg|ipynb)$")
+OTHER_FRAMEWORKS = re.compile(
+    r"(^|/)(onnx|openvino|coreml|gguf|original|\.[^/]*)/|\.(h5|msgpack|ot|onnx|onnx_data|gguf|tflite|mlmodel|xml|pb|pdf|png|jpe?g|gif|svg|ipynb)$"
+)
 DOCUMENTS = re.compile(r"(^|/)(README|LICENSE|NOTICE|\.git[a-z]*)[^/]*$|\.md$", re.IGNORECASE)
-TRAINING = re.compile(r"(^|/)(training_args\.bin|optimizer\.(pt|bin)|scheduler\.pt|rng_state[^/]*|trainer_state\.json|runs/.*|checkpoint-[^/]*/.*)$")
+TRAINING = re.compile(
+    r"(^|/)(training_args\.bin|optimizer\.(pt|bin)|scheduler\.pt|rng_state[^/]*|trainer_state\.json|runs/.*|checkpoint-[^/]*/.*)$"
+)
 
 
 def select(files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
@@ -24,9 +28,7 @@ def select(files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
         if not (OTHER_FRAMEWORKS.search(file.path) or DOCUMENTS.search(file.path) or TRAINING.search(file.path))
     ]
     with_safetensors = {_folder(file) for file in kept if file.path.endswith(".safetensors")}
-    return tuple(
-        file for file in kept if not (_pickled(file) and _folder(file) in with_safetensors)
-    )
+    return tuple(file for file in kept if not (_pickled(file) and _folder(file) in with_safetensors))
 
 
 def _folder(file: SourceFile) -> PurePosixPath:

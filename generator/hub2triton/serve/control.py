@@ -9,7 +9,7 @@ import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 # Triton answers at once whatever a model does; a server that does not is about to be found dead.
-_TIMEOUT = 5.0  # seconds
+_TIMEOUT = 10.0  # seconds
 
 
 class LoadError(Exception):
@@ -57,7 +57,9 @@ class Control:
         index = await self._client.get_model_repository_index(client_timeout=_TIMEOUT)
         entries = [IndexEntry(model.state, model.reason) for model in index.models if model.name == name]
         # A version whose unload hangs may stay listed beside the one that serves.
-        return next((entry for entry in entries if entry.state == "READY"), entries[-1] if entries else IndexEntry("", ""))
+        return next(
+            (entry for entry in entries if entry.state == "READY"), entries[-1] if entries else IndexEntry("", "")
+        )
 
     async def load(self, name: str) -> None:
         """Loads a model and waits until it serves, however long that takes.

@@ -21,8 +21,8 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 _LAST_PORT = 65535
 
 _EPILOG = """\
-Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates names by
-commas, HUB2TRITON_TRITON_ARG arguments by spaces. The shim reads its own variables from the same environment.
+Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates
+names by commas, HUB2TRITON_TRITON_ARG arguments by spaces. The shim reads its own variables from the same environment.
 
 Without --tritonserver and without a tritonserver on PATH, the server inside the wheel nvidia-pytriton is used (Linux
 x86-64); its models find their packages in the environment serve-repo is installed in. A tritonserver from elsewhere is
@@ -106,7 +106,7 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         tritonserver=arguments.tritonserver,
         shim=not arguments.no_shim,
         verbose=arguments.verbose,
-        triton_args=tuple(arguments.triton_arg or mirror.value("--triton-arg", shlex.split, [])),
+        triton_args=tuple(arguments.triton_arg or mirror.value("--triton-arg", _words, ())),
     )
 
 
@@ -191,6 +191,10 @@ def _port(text: str) -> int:
     if not 1 <= number <= _LAST_PORT:
         raise argparse.ArgumentTypeError(f"a port lies between 1 and {_LAST_PORT}")
     return number
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(shlex.split(text))
 
 
 def _boolean(text: str) -> bool:

@@ -63,7 +63,9 @@ def check(wanted: Sequence[Port]) -> None:
 
 def _bind(port: Port) -> None:
     try:
-        address = socket.getaddrinfo(port.host or None, port.number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        address = socket.getaddrinfo(port.host or None, port.number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
         with socket.socket(address[0], address[1]) as bound:
             # A port whose last connections are in TIME_WAIT is free; one that somebody listens on still fails.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,7 +78,8 @@ def _bind(port: Port) -> None:
 def _explain(port: Port, error: OSError) -> str:
     change = f"{port.flag} N (or {variable(port.flag)}=N)"
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port.number} ({port.flag}) is taken{_holder(port.number)}. Stop it, or choose another port: {change}."
+        holder = _holder(port.number)
+        return f"Port {port.number} ({port.flag}) is taken{holder}. Stop it, or choose another port: {change}."
     if error.errno == errno.EACCES:
         return f"Port {port.number} ({port.flag}) needs more rights than this user has. Choose another: {change}."
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
@@ -91,6 +94,7 @@ def _holder(number: int) -> str:
     """` by tritonserver (process 1234)`; empty where this user may not see it."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == number and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr
+            if listens and connection.laddr[1] == number and connection.pid:
                 return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
     return ""

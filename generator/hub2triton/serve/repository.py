@@ -42,7 +42,9 @@ def find_models(repository: Path, names: Sequence[str] = ()) -> tuple[ModelDirec
     """
     if not repository.is_dir():
         what = "is not a folder" if repository.exists() else "does not exist"
-        message = f"The model repository {repository} {what}. Write one first: generate-repo MODEL_ID --output {repository}"
+        message = (
+            f"The model repository {repository} {what}. Write one first: generate-repo MODEL_ID --output {repository}"
+        )
         raise UsageError(message)
     # Hidden folders stay out even with a configuration: they are copies that editors and git keep.
     found = {

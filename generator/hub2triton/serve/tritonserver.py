@@ -76,8 +76,8 @@ def find_tritonserver(named: Path | None) -> Installation:
     check_platform()
     if wheel is None:
         message = (
-            "No tritonserver: there is none on PATH, and the wheel nvidia-pytriton, which carries one, is not installed. "
-            "pip install 'hub2triton[serve]', or name a binary with --tritonserver."
+            "No tritonserver: there is none on PATH, and the wheel nvidia-pytriton, which carries one, is not "
+            "installed. pip install 'hub2triton[serve]', or name a binary with --tritonserver."
         )
         raise ServeError(message)
     return Installation(wheel.binary, wheel)

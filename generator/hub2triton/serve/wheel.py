@@ -129,8 +129,8 @@ def find_libpython() -> Path:
         if (folder / name).is_file():
             return folder / name
     message = (
-        f"tritonserver's Python backend needs {name}, and this Python ({sys.base_prefix}) has none. On Debian and Ubuntu: "
-        f"apt install libpython{version}. With pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {version}. "
+        f"tritonserver's Python backend needs {name}, and this Python ({sys.base_prefix}) has none. On Debian and "
+        f"Ubuntu: apt install libpython{version}. With pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {version}. "
         f"Pythons of conda and uv have it."
     )
     raise ServeError(message)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hub2triton.tasks import embeddings
-from hub2triton.tasks.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from hub2triton.tasks.spec import TaskSpec
 
 SPECS: tuple[TaskSpec, ...] = (*embeddings.SPECS,)
 """All tasks, family by family."""

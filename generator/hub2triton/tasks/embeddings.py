@@ -13,7 +13,7 @@ import numpy as np
 
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
-from hub2triton.tasks.spec import Answer, Call, Json, Library, Need, Profile, TaskSpec, Variant
+from hub2triton.tasks.spec import Answer, Call, Json, Library, Need, Profile, Row, TaskSpec, Variant
 from hub2triton.tensor import COUNT, DataType, TensorSpec
 
 if TYPE_CHECKING:
@@ -56,16 +56,16 @@ def encode_similarity(payload: Payload) -> Call:
     """A source sentence and the sentences to compare it with, or a list whose first is the source."""
     inputs = payload.inputs
     if isinstance(inputs, list):
-        source, *sentences = payload.texts(inputs, "inputs") or [None]
-        if source is None:
+        if not inputs:
             raise PayloadError('"inputs" is an empty list; the first item is the source sentence')
+        source, *sentences = payload.texts(inputs, "inputs")
     elif _asks_similarity(inputs):
         source, sentences = _similarity(payload)
     else:
         raise PayloadError(
             f'"inputs" must be {{"source_sentence": "…", "sentences": ["…"]}} or a list of strings, not {kind(inputs)}'
         )
-    row = {"source_sentence": source, "sentences": sentences}
+    row: Row = {"source_sentence": source, "sentences": sentences}
     return Call([row], merged(payload, EMBEDDING), _decode_row_of_similarities)
 
 
@@ -94,7 +94,7 @@ def _texts(payload: Payload, parameters: Sequence[ParameterSpec], decode: Any) -
     inputs = payload.inputs
     if _asks_similarity(inputs):
         source, sentences = _similarity(payload)
-        rows = [{"text": text} for text in (source, *sentences)]
+        rows: list[Row] = [{"text": text} for text in (source, *sentences)]
         return Call(rows, merged(payload, parameters), _decode_rows_of_vectors)
     if isinstance(inputs, dict) and "sentences" in inputs:
         inputs = inputs["sentences"]
@@ -127,8 +127,7 @@ def _decode_row_of_similarities(answers: Sequence[Answer], profile: Profile) -> 
 def _decode_rows_of_vectors(answers: Sequence[Answer], profile: Profile) -> Json:
     # A token-level model's sentence vector is the mean of its tokens, as sentence-transformers has it.
     source, *others = (
-        answer["embedding"] if "embedding" in answer else answer["last_hidden_state"].mean(axis=0)
-        for answer in answers
+        answer["embedding"] if "embedding" in answer else answer["last_hidden_state"].mean(axis=0) for answer in answers
     )
     return decode_similarities(_cosines(source, others), profile)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Json = Any
 """A value that a JSON response can hold; numpy arrays and numbers included."""
 
-Row = dict[str, "str | bytes | list[str]"]
+Row = Mapping[str, "str | bytes | list[str]"]
 """The inputs of one row, by tensor name: one text or one sequence of bytes, or a list of texts."""
 
 Answer = dict[str, "np.ndarray[Any, Any]"]

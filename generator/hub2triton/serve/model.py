@@ -1,0 +1,178 @@
+"""One model of the repository: loaded, watched, and loaded again when its process dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from tritonclient.utils import InferenceServerException
+
+from hub2triton.serve import guard, reason
+from hub2triton.serve.backoff import Backoff
+from hub2triton.serve.control import LoadError
+from hub2triton.serve.stub import Life
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hub2triton.serve.control import Control
+    from hub2triton.serve.report import Report
+    from hub2triton.serve.repository import ModelDirectory
+    from hub2triton.serve.stub import Stub
+
+# Seconds that the other instances of a model have to answer what they are computing, before they are killed with it.
+_SIBLING_GRACE = 0.3
+
+
+class State(Enum):
+    """What a model is doing."""
+
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+    UNLOADED = "unloaded"
+
+
+class ServedModel:
+    """A model that is kept loaded."""
+
+    def __init__(
+        self,
+        directory: ModelDirectory,
+        control: Control,
+        report: Report,
+        region_prefix: str,
+        logged: Callable[[str], str | None],
+    ) -> None:
+        """Starts with nothing loaded.
+
+        Args:
+            directory: Where the model is.
+            control: The server to load it into.
+            report: Told of everything that happens.
+            region_prefix: How the shared memory regions of this run start.
+            logged: The last error that Triton logged about the model of a name.
+        """
+        self.name = directory.name
+        self.state = State.LOADING
+        self._directory = directory
+        self._control = control
+        self._report = report
+        self._region_prefix = region_prefix
+        self._logged = logged
+        self._stubs: list[Stub] = []
+        self._suspects: set[int] = set()
+        self._backoff = Backoff()
+
+    def add(self, stub: Stub) -> None:
+        """Takes note of a process that runs this model."""
+        self._stubs.append(stub)
+
+    async def load(self, discover: Callable[[], None], retry: float | None = None) -> bool:
+        """Loads the model and reports how that went.
+
+        Args:
+            discover: Called when it is loaded, to learn its processes before one of them can die unseen.
+            retry: Seconds until the next attempt if this one fails, for the report.
+        """
+        self.state = State.LOADING
+        self._report.loading(self.name)
+        try:
+            await self._control.load(self.name)
+        except LoadError as error:
+            self.state = State.FAILED
+            text = self._reason(str(error))
+            self._report.failed(self.name, reason.one_line(text), reason.full_text(text), retry)
+            return False
+        except asyncio.CancelledError:
+            self._report.cancelled(self.name)
+            raise
+        discover()
+        self.state = State.READY
+        self._backoff.started()
+        self._report.ready(self.name)
+        return True
+
+    async def dead_stub(self, discover: Callable[[], None]) -> Stub | None:
+        """A process of this model that died by itself, or None; forgets those that Triton ended.
+
+        Cheap while all are alive. A zombie must be seen twice, for one that Triton unloads is a zombie for a moment.
+        """
+        if self.state is State.UNLOADED and await self._reloaded():
+            self.state = State.READY
+        if self.state is not State.READY or all(stub.life() is Life.ALIVE for stub in self._stubs):
+            return None
+        discover()
+        lives = {stub.pid: stub.life() for stub in self._stubs}
+        for stub in [stub for stub in self._stubs if lives[stub.pid] is not Life.ALIVE]:
+            if lives[stub.pid] is Life.ZOMBIE and stub.pid not in self._suspects:
+                self._suspects.add(stub.pid)
+            elif await self._missed(reaped=lives[stub.pid] is Life.GONE, others_alive=Life.ALIVE in lives.values()):
+                return stub
+            else:
+                self._stubs.remove(stub)
+                self._suspects.discard(stub.pid)
+        return None
+
+    async def repair(self, dead: Stub, discover: Callable[[], None]) -> None:
+        """Unloads and loads the model until it serves again; between attempts it waits ever longer."""
+        self._backoff.died()
+        self.state = State.LOADING
+        self._report.note(f"died    {self.name}: its process {dead.pid} is gone; loading the model again")
+        while True:
+            if await self._attempt(discover):
+                return
+
+    async def _attempt(self, discover: Callable[[], None]) -> bool:
+        await self._backoff.wait()
+        self.state = State.LOADING
+        # Load alone does nothing for a model that Triton holds to be READY.
+        with contextlib.suppress(InferenceServerException):
+            await self._control.unload(self.name)
+        await self._bury()
+        return await self.load(discover, self._backoff.delay)
+
+    def _reason(self, text: str) -> str:
+        """What Triton says of a failed load, or knows only in its log."""
+        if "failed to poll" not in text:
+            return text
+        # Only now: a configuration with fields newer than this client's is no error if Triton takes it.
+        return reason.config_error(self._directory.config) or self._logged(self.name) or text
+
+    async def _reloaded(self) -> bool:
+        """Whether somebody has loaded a model again that was unloaded through the repository API."""
+        if not any(stub.life() is Life.ALIVE for stub in self._stubs):
+            return False
+        with contextlib.suppress(InferenceServerException):
+            return (await self._control.entry(self.name)).state == "READY"
+        return False
+
+    async def _missed(self, *, reaped: bool, others_alive: bool) -> bool:
+        """Whether Triton still counts on a process that has ended."""
+        try:
+            entry = await self._control.entry(self.name)
+            if entry.state != "READY":
+                # Unloaded through the repository API by somebody else, whose wish it stays.
+                if entry.state in ("UNAVAILABLE", "UNLOADING"):
+                    self.state = State.UNLOADED
+                return False
+            # Triton 2.51 never reaps a stub that died. A later one may; then it says that the model is not ready.
+            return not reaped or not others_alive or not await self._control.model_ready(self.name)
+        except InferenceServerException:
+            return False
+
+    async def _bury(self) -> None:
+        """Ends what is left of the processes of a model that was unloaded because one of them died.
+
+        Triton waits for the dead one for ever, and never ends its siblings, which would keep their memory.
+        """
+        stubs, self._stubs = self._stubs, []
+        self._suspects.clear()
+        if any(stub.life() is Life.ALIVE for stub in stubs):
+            await asyncio.sleep(_SIBLING_GRACE)
+        for stub in stubs:
+            stub.kill()
+            if stub.region.startswith(self._region_prefix):
+                (guard.SHARED_MEMORY / stub.region).unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""The shim as a child process, started again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from hub2triton.error import ServeError
+from hub2triton.serve.backoff import Backoff
+from hub2triton.serve.options import reachable
+from hub2triton.serve.process import Child, indent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hub2triton.serve.options import Options
+    from hub2triton.serve.process import Guard
+    from hub2triton.serve.report import Report
+
+_POLL = 0.1  # seconds between looks at whether it answers
+_STARTS = 3  # ends before it ever answered, after which it is held to be unable to start
+_GRACE = 1.0  # seconds to finish the requests it has
+
+
+def shim_command(options: Options) -> tuple[str, ...]:
+    """The command that starts the shim in front of the Triton of these options."""
+    triton = options.triton_target
+    return (
+        sys.executable,
+        "-m",
+        "hub2triton.shim",
+        *("--triton", f"{triton}:{options.grpc_port}"),
+        *("--triton-metrics", f"http://{triton}:{options.metrics_port}/metrics"),
+        *("--host", options.host, "--port", str(options.port)),
+    )
+
+
+class Shim:
+    """Keeps a shim running."""
+
+    def __init__(self, command: Sequence[str], options: Options, guard: Guard, report: Report) -> None:
+        self.answers = asyncio.Event()
+        self._command = command
+        self._host = reachable(options.host).strip("[]")
+        self._port = options.port
+        self._guard = guard
+        self._report = report
+        self._child: Child | None = None
+
+    async def keep(self) -> None:
+        """Starts it, and again whenever it has ended; never returns.
+
+        Raises:
+            ServeError: It ends again and again without ever having answered.
+        """
+        backoff = Backoff()
+        for starts in range(1, sys.maxsize):
+            await backoff.wait()
+            child = await Child.start(self._command, os.environ, self._guard, self._report.shim)
+            self._child = child
+            backoff.started()
+            probing = asyncio.create_task(self._probe())
+            await child.wait()
+            probing.cancel()
+            backoff.died()
+            await child.stop(0, asyncio.Event())
+            if starts >= _STARTS and not self.answers.is_set():
+                message = f"The shim {child.ending()} {starts} times without having answered. Its last lines:"
+                raise ServeError(f"{message}\n{indent(child.tail)}")
+            again = f"again in {backoff.delay:.0f} s" if backoff.delay else "again at once"
+            self._report.note(f"died    the shim {child.ending()}; starting it {again}")
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Ends it; call only once `keep` is cancelled."""
+        if self._child:
+            await self._child.stop(_GRACE, hurry)
+
+    async def _probe(self) -> None:
+        """Waits until it accepts connections."""
+        while not self.answers.is_set():
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(self._host, self._port)
+                writer.close()
+                self.answers.set()
+            await asyncio.sleep(_POLL)
