@@ -33,8 +33,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 serve: venv
-	$(BIN)/generate-repo "$(MODEL)" $(if $(TASK),--task $(TASK)) --name "$(NAME)" --output $(REPOSITORY)
-	exec $(BIN)/serve-repo $(REPOSITORY) --model "$(NAME)" --port $(PORT)
+	$(BIN)/generate-repo "$(MODEL)" $(if $(TASK),--task $(TASK)) --name "$(NAME)" --output "$(REPOSITORY)"
+	exec $(BIN)/serve-repo "$(REPOSITORY)" --model "$(NAME)" --port $(PORT)
 
 test: venv
 	$(BIN)/python -m pytest

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -68,6 +70,8 @@ class Model(Generic[Item]):
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton's call before the first request."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # what a model prints is to be seen when it prints it
+            sys.stdout.reconfigure(line_buffering=True)
         self.settings = Settings.from_args(args)
         self._parameters = request_parameters.accepted(self.predict)
         self.load()

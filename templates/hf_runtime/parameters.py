@@ -38,7 +38,7 @@ def parse(text: str, types_by_name: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         given = json.loads(text) if text.strip() else {}
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and endless nesting
         raise InvalidInput(f"parameters_json is not valid JSON: {error}") from None
     if not isinstance(given, dict):
         raise InvalidInput(f"parameters_json must be a JSON object, not {_kind(given)}")

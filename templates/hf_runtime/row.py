@@ -52,9 +52,10 @@ class Row:
         Raises:
             InvalidInput: Not JSON.
         """
+        text = self.text(name)
         try:
-            return json.loads(self.text(name))
-        except json.JSONDecodeError as error:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and endless nesting
             raise InvalidInput(f"input {name!r} is not valid JSON: {error}") from None
 
     def _decoded(self, name: str, value: bytes) -> str:

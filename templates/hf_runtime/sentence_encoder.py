@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from . import torch_device
+from . import torch_device, torch_text
 from .error import InvalidInput
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class SentenceEncoder:
             trust_remote_code=settings.trust_remote_code,
             model_kwargs={"dtype": torch_device.dtype(settings)},
         )
+        self._fit_to_transformer()
         modules = [module for module in self.model if type(module).__name__ != "Normalize"]
         self.unnormalized = self.model
         if len(modules) < len(self.model):
@@ -74,7 +75,7 @@ class SentenceEncoder:
         if dimensions is not None and not 1 <= dimensions <= (size or dimensions):
             raise InvalidInput(f"dimensions must be between 1 and {size}, not {dimensions}")
         if not options.get("truncate", True):
-            self._refuse_long(texts)
+            self._refuse_long(texts, prompt_name or self.model.default_prompt_name)
         model = self.unnormalized if options.get("normalize") is False else self.model
         with self._cut_on(options.get("truncation_direction", "right")):
             vectors: Vector = model.encode(
@@ -96,10 +97,21 @@ class SentenceEncoder:
         cosines: Vector = (matrix @ source) / np.maximum(norms, np.finfo(np.float32).tiny)
         return cosines
 
-    def _refuse_long(self, texts: list[str]) -> None:
+    def _fit_to_transformer(self) -> None:
+        """Mends what the library gets wrong for a plain model: RoBERTa's window, and GPT-2's missing padding."""
+        transformer = getattr(self.model[0], "auto_model", None)
+        if transformer is None:  # static embeddings have neither
+            return
+        torch_text.allow_padding(self.model.tokenizer)
+        positions = torch_text.positions(transformer)
+        if self.model.max_seq_length is not None and self.model.max_seq_length > positions:
+            self.model.max_seq_length = positions
+
+    def _refuse_long(self, texts: list[str], prompt_name: str | None) -> None:
         window = self.model.max_seq_length
+        prompt = (self.model.prompts.get(prompt_name) if prompt_name is not None else None) or ""
         for text in texts:
-            tokens = len(self.model.tokenizer(text, truncation=False, verbose=False)["input_ids"])
+            tokens = len(self.model.tokenizer(prompt + text, truncation=False, verbose=False)["input_ids"])
             if window is not None and tokens > window:
                 raise InvalidInput(
                     f"a text has {tokens} tokens, but this model takes {window}; shorten it, or leave truncate on"

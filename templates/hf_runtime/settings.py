@@ -61,7 +61,9 @@ class Settings:
         """
         config = json.loads(args["model_config"])
         given = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
-        instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
+        groups = config.get("instance_group", [])
+        # `count` is for each GPU of a group; on a CPU the list of them is empty.
+        instances = sum(group.get("count", 1) * max(1, len(group.get("gpus", []))) for group in groups) or 1
         return cls(
             name=args["model_name"],
             task=given.get("task", ""),

@@ -62,7 +62,11 @@ def _array(value: Any, output: Tensor) -> Array:
     if output.datatype == "TYPE_STRING":
         value = _encoded(value)
     array: Array = np.asarray(value, dtype=NUMPY_TYPES[output.datatype])
-    return array.reshape(1) if array.ndim == 0 else array
+    if array.ndim == 0:
+        return array.reshape(1)
+    if array.size == 0 and array.ndim < len(output.dims):  # an empty list does not show the dims of its items
+        return array.reshape(0, *(max(dim, 0) for dim in output.dims[1:]))
+    return array
 
 
 def _encoded(value: Any) -> Any:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from . import torch_device
+from . import torch_device, torch_text
 from .error import InvalidInput
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .settings import Settings
 
 
@@ -42,9 +41,9 @@ class TokenEncoder:
         self.model.to(self.device).eval()
         # Some tokenizers give inputs that their model does not take, such as DistilBERT's token_type_ids.
         self.inputs = set(inspect.signature(self.model.forward).parameters)
-        if self.tokenizer.pad_token is None:  # GPT-2 and its kind; padding is masked, so any token will do
-            self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.window = min(self.tokenizer.model_max_length, _positions(self.model))
+        torch_text.allow_padding(self.tokenizer)
+        self.tokenizer.padding_side = "right"  # on the left it would move the tokens to other positions
+        self.window = min(self.tokenizer.model_max_length, torch_text.positions(self.model))
 
     @torch.inference_mode()
     def encode(self, texts: list[str], **options: Unpack[TokenOptions]) -> list[np.ndarray[Any, Any]]:
@@ -60,6 +59,8 @@ class TokenEncoder:
             self._refuse_long(texts)
         self.tokenizer.truncation_side = options.get("truncation_direction", "right")
         encoded = self.tokenizer(texts, padding=True, truncation=True, max_length=self.window, return_tensors="pt")
+        if not encoded["input_ids"].shape[1]:  # an empty text, and a tokenizer without special tokens such as GPT-2's
+            return [np.zeros((0, self.model.config.hidden_size), dtype=np.float32) for _ in texts]
         mask = encoded["attention_mask"].bool()
         states = self.model(
             **{name: tensor.to(self.device) for name, tensor in encoded.items() if name in self.inputs}
@@ -74,12 +75,3 @@ class TokenEncoder:
                 raise InvalidInput(
                     f"a text has {tokens} tokens, but this model takes {self.window}; shorten it, or leave truncate on"
                 )
-
-
-def _positions(model: Any) -> int:
-    """The number of positions the model has embeddings for; a very large number where it has no such table."""
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            # RoBERTa and its kind count positions from behind the padding index.
-            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-    return int(getattr(model.config, "max_position_embeddings", None) or 10**9)

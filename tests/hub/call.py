@@ -1,9 +1,9 @@
-"""Calls hub2triton.generate.hub in a process of its own, and prints what came of it as JSON.
+"""Calls hub2triton.generate.hub in a process of its own, and writes what came of it as JSON to the file CALL_RESULT.
 
 huggingface_hub reads HF_ENDPOINT and HF_HOME when it is imported, so every test gets a fresh process. Reads one call
-from standard input: {"do": "resolve" | "download" | "fetch", ...arguments}; fetch resolves, then downloads. With
-"patient": false, the waits between two attempts are skipped. A HubError or UsageError is printed as such; any other
-error is a bug, and ends in a traceback.
+from standard input: {"do": "resolve" | "download" | "fetch" | "several", ...arguments}; fetch resolves, then
+downloads; several makes one call after the other. With "patient": false, the waits between two attempts are skipped.
+A HubError or UsageError is written as such; any other error is a bug, and ends in a traceback.
 """
 
 from __future__ import annotations
@@ -25,13 +25,22 @@ def main() -> None:
     call = json.load(sys.stdin)
     if not call.pop("patient", True):
         time.sleep = lambda _: None
-    try:
-        result = globals()[f"_{call.pop('do')}"](**call)
-    except Hub2TritonError as error:
-        result = {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    result = _do(**call)
     # In one piece, and apart from anything else that is printed.
     with Path(os.environ["CALL_RESULT"]).open("w") as file:
         json.dump(result, file)
+
+
+def _do(do: str, **call: Any) -> dict[str, Any]:
+    functions = {"resolve": _resolve, "download": _download, "fetch": _fetch, "several": _several}
+    try:
+        return functions[do](**call)
+    except Hub2TritonError as error:
+        return {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+
+
+def _several(calls: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"results": [_do(**call) for call in calls]}
 
 
 def _resolve(model_id: str, **options: Any) -> dict[str, Any]:

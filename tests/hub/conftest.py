@@ -78,6 +78,11 @@ class Caller:
         assert process.returncode == 0, output
         return Answer(json.loads(self.result_file.read_text()), output)
 
+    def several(self, do: str, *calls: dict[str, Any]) -> list[dict[str, Any]]:
+        """Makes several calls in one process, which is faster."""
+        results = self("several", calls=[{"do": do, **call} for call in calls]).result["results"]
+        return list(results)
+
     def _all_variables(self) -> dict[str, str]:
         # None of the machine's own settings: its token, cache or proxy would change what is tested.
         foreign = ("HF_", "HUGGING", "TRANSFORMERS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")

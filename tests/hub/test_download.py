@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import random
 import signal
+import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -65,17 +67,23 @@ def test_a_cut_connection_is_resumed_where_it_broke(hub: HubServer, call: Caller
     hub.add("org/name", {"model.safetensors": content})
     hub.cut("model.safetensors", after=step + 1_000_000)
     answer = call("fetch", model_id="org/name", paths=["model.safetensors"], patient=False)
+    if "error" in answer.result:  # in older huggingface_hub, down to 0.34, the next run resumes
+        assert "Run the same command again" in answer.message
+        answer = call("fetch", model_id="org/name", paths=["model.safetensors"])
     assert answer.files == {"model.safetensors": content}
     whole, rest = hub.downloads
     assert "range" not in whole.headers
-    assert rest.headers["range"] == f"bytes={step}-"
+    start = int(rest.headers["range"].removeprefix("bytes=").removesuffix("-"))
+    assert step <= start <= step + 1_000_000
 
 
 def test_a_run_that_failed_is_completed_by_the_next(hub: HubServer, call: Caller) -> None:
     hub.add("org/name", {"config.json": b"{}", "model.safetensors": LARGE})
     hub.cut("model.safetensors", after=0, times=None)
     failed = call("fetch", model_id="org/name", paths=["config.json", "model.safetensors"], patient=False)
-    assert "run the same command again" in failed.message
+    assert "did not arrive whole" in failed.message
+    assert "Run the same command again" in failed.message
+    assert "--offline" not in failed.message
     hub.heal()
     hub.requests.clear()
     answer = call("fetch", model_id="org/name", paths=["config.json", "model.safetensors"])
@@ -114,14 +122,13 @@ def test_no_progress_bar_in_a_log(hub: HubServer, call: Caller) -> None:
 def test_a_progress_bar_on_a_terminal(hub: HubServer, call: Caller) -> None:
     hub.add("org/name", FILES)
     terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
     process = call.start("fetch", stderr=end, model_id="org/name", paths=sorted(FILES))
     os.close(end)
     shown = b""
-    while b"100%" not in shown:
-        try:
-            shown += os.read(terminal, 4096)
-        except OSError:  # the other end is closed
-            break
+    with contextlib.suppress(OSError):  # how reading ends when the process closes the other side
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
     process.communicate(timeout=20)
     os.close(terminal)
     assert process.returncode == 0

@@ -161,6 +161,8 @@ def test_an_address_that_is_none(offline_call: Caller) -> None:
     message = offline_call("resolve", model_id="org/name").message
     assert "HF_ENDPOINT" in message
     assert "secret" not in message
+    unsendable = {"model_id": "org/name", "token": "a b"}
+    assert "secret" not in offline_call("resolve", **unsendable).message
 
 
 def test_a_hub_that_goes_silent(hub: HubServer, call: Caller) -> None:

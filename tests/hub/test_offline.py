@@ -33,11 +33,14 @@ def test_what_was_fetched_is_found_again(hub: HubServer, call: Caller) -> None:
 
 
 def test_the_environment_variable_does_the_same(hub: HubServer, call: Caller) -> None:
-    hub.add("org/name", FILES)
+    sha = hub.add("org/name", FILES)
+    source = call("resolve", model_id="org/name").result
     call("fetch", model_id="org/name", paths=["config.json"])
     hub.requests.clear()
     call.environment["HF_HUB_OFFLINE"] = "1"
     assert call("fetch", model_id="org/name", paths=["config.json"]).files == {"config.json": b"{}"}
+    message = call("download", source=source, paths=["model.safetensors"]).message
+    assert f"`hf download org/name model.safetensors --revision {sha}`" in message
     _ask_nothing(hub)
 
 
@@ -50,17 +53,15 @@ def test_a_model_without_a_cached_card_says_nothing_of_its_task(hub: HubServer, 
 
 def test_names_mean_what_they_meant_when_fetched(hub: HubServer, call: Caller) -> None:
     old = hub.add("org/name", {"config.json": b"old"}, tag="v1")
-    call("fetch", model_id="org/name", paths=["config.json"], revision="v1")
-    call("fetch", model_id="org/name", paths=["config.json"])
+    name = {"model_id": "org/name"}
+    call.several("fetch", {**name, "paths": ["config.json"], "revision": "v1"}, {**name, "paths": ["config.json"]})
     new = hub.add("org/name", {"config.json": b"new"})
-    for revision in (None, "v1", old, old[:7]):
-        found = call("resolve", model_id="org/name", revision=revision, offline=True).result
-        assert found.get("revision") == old, revision
+    asked = [{**name, "revision": revision, "offline": True} for revision in (None, "v1", old, old[:7])]
+    assert [found.get("revision") for found in call.several("resolve", *asked)] == [old] * 4
 
-    call("fetch", model_id="org/name", paths=["config.json"])
-    assert call("fetch", model_id="org/name", paths=["config.json"], offline=True).files == {"config.json": b"new"}
-    assert call("resolve", model_id="org/name", revision="v1", offline=True).result["revision"] == old
-    assert call("resolve", model_id="org/name", revision=new, offline=True).result["revision"] == new
+    call("fetch", paths=["config.json"], **name)
+    asked = [{**name, "revision": revision, "offline": True} for revision in (None, "v1", new)]
+    assert [found.get("revision") for found in call.several("resolve", *asked)] == [new, old, new]
 
 
 def test_looking_only_leaves_the_cache_as_it_was(hub: HubServer, call: Caller) -> None:
@@ -102,7 +103,7 @@ def test_a_partial_cache_names_the_missing_file(hub: HubServer, call: Caller) ->
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_offline_is_suggested_only_where_it_works(hub: HubServer, call: Caller, cached: bool) -> None:
+def test_offline_is_suggested_only_where_something_is_cached(hub: HubServer, call: Caller, cached: bool) -> None:
     hub.add("org/name", FILES)
     if cached:
         call("fetch", model_id="org/name", paths=sorted(FILES))

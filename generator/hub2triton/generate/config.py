@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hub2triton import __version__
+from hub2triton import __version__, model_config
 from hub2triton.generate import template
 from hub2triton.tensor import PARAMETERS
 
@@ -35,23 +35,8 @@ def render(plan: Plan) -> str:
         instance_kind=plan.options.device.kind,
         parameters=_parameters(plan),
     )
-    check(text)
+    model_config.parse(text)
     return text
-
-
-def check(text: str) -> None:
-    """Parses a model configuration as Triton does.
-
-    Raises:
-        ValueError: It is not one.
-    """
-    from google.protobuf import text_format
-    from tritonclient.grpc.model_config_pb2 import ModelConfig
-
-    try:
-        text_format.Parse(text, ModelConfig())
-    except text_format.ParseError as error:
-        raise ValueError(f"config.pbtxt is not a valid model configuration: {error}") from None
 
 
 def _parameters(plan: Plan) -> list[tuple[str, str, str]]:

@@ -23,7 +23,7 @@ class Difference:
         changed: Would be written with another content.
         removed: Were written by an earlier generation, and would not be any more.
         edited: Were changed by hand since they were written, and would stay as they are.
-        conflicts: Were changed by hand, and would also be written anew.
+        conflicts: Were changed by hand, and would also be written anew or removed.
         foreign: Were never written by a generation.
     """
 
@@ -70,10 +70,13 @@ def compare(folder: Path, wanted: Mapping[str, str]) -> Difference:
             edited.append(path)
         else:
             conflicts.append(path)
+    removed: list[str] = []
+    for path in sorted((written.keys() & there.keys()) - wanted.keys()):
+        (removed if there[path] == written[path] else conflicts).append(path)
     return Difference(
         added=tuple(added),
         changed=tuple(changed),
-        removed=tuple(sorted((written.keys() & there.keys()) - wanted.keys())),
+        removed=tuple(removed),
         edited=tuple(edited),
         conflicts=tuple(conflicts),
         foreign=tuple(sorted(there.keys() - written.keys() - wanted.keys())),
@@ -81,8 +84,9 @@ def compare(folder: Path, wanted: Mapping[str, str]) -> Difference:
 
 
 def _digests(folder: Path) -> dict[str, str]:
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
-        path.relative_to(folder).as_posix(): manifest.file_digest(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != manifest.FILE and not IGNORED_FOLDERS & set(path.parts)
+        relative.as_posix(): manifest.file_digest(path)
+        for relative, path in files.items()
+        if relative.as_posix() != manifest.FILE and not IGNORED_FOLDERS & set(relative.parts)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,8 +111,8 @@ def _guard(target: Path, found: Difference, *, force: bool) -> None:
         )
     if found.conflicts:
         raise UsageError(
-            f"these files of {target} were edited by hand and would be overwritten: {', '.join(found.conflicts)}. "
-            "Keep a copy of your changes and use --force, or choose another --name"
+            f"these files of {target} were edited by hand and would be overwritten or removed: "
+            f"{', '.join(found.conflicts)}. Keep a copy of your changes and use --force, or choose another --name"
         )
 
 
@@ -125,11 +126,8 @@ def _size(contents: dict[str, bytes | Path]) -> float:
 
 
 def _next_steps(plan: Plan) -> list[str]:
-    import json
-
-    example = json.dumps(dict(plan.spec.example)).replace("'", "'\\''")
     return [
         "next:",
-        f"  serve-repo {plan.options.output}",
-        f"  curl localhost:8080/models/{plan.name} -d '{example}'",
+        f"  serve-repo {shlex.quote(str(plan.options.output))}",
+        f"  curl localhost:8080/models/{plan.name} -d {shlex.quote(plan.spec.example_json())}",
     ]

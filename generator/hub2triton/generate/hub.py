@@ -55,7 +55,7 @@ def resolve(model_id: str, *, revision: str | None, token: str | None, offline: 
     from huggingface_hub import HfApi, constants
 
     request = HubRequest.of(model_id, revision, token)
-    with in_words(request):
+    with in_words(request, offer_cached=True):
         if offline or constants.HF_HUB_OFFLINE:
             return _resolve_cached(request)
         # The API client has no limit of its own, in seconds, and would wait for ever.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import re
 from typing import TYPE_CHECKING
 
 from hub2triton.error import Hub2TritonError, HubError
 from hub2triton.generate import hub_cache
-from hub2triton.generate.hub_request import endpoint, without_password
+from hub2triton.generate.hub_request import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 # through. Told apart by name, none of them needs to be a dependency.
 _HTTP_LIBRARIES = {"requests", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2"}
 
+# How each of them calls a connection that ends in the middle of an answer.
+_BROKEN_OFF = {"ChunkedEncodingError", "RemoteProtocolError", "ReadError"}
+
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MOST_NAMES = 8
 
@@ -30,8 +32,12 @@ _TOKEN_HINT = "(--token, the variable HF_TOKEN, or `hf auth login`)"  # noqa: S1
 
 
 @contextlib.contextmanager
-def in_words(request: HubRequest) -> Iterator[None]:
+def in_words(request: HubRequest, *, offer_cached: bool = False) -> Iterator[None]:
     """Turns every failure of huggingface_hub into a HubError; what is none (a bug, Ctrl-C) passes as it is.
+
+    Args:
+        request: What was asked.
+        offer_cached: Whether to point to --offline where some of the model is cached.
 
     Raises:
         HubError: In place of the failure. No token is ever part of its text.
@@ -44,7 +50,9 @@ def in_words(request: HubRequest) -> Iterator[None]:
         message = explain(error, request)
         if message is None:
             raise
-        raise HubError(_without_secrets(message, request.token)) from error
+        if offer_cached:
+            message += _cached_hint(request)
+        raise HubError(request.without_secrets(message)) from error
 
 
 def explain(error: Exception, request: HubRequest) -> str | None:
@@ -95,7 +103,6 @@ def _gated(_: Exception, request: HubRequest) -> str:
     return (
         f"'{request.model_id}' is gated: its files are given only to accounts that accepted its conditions. {sent}. "
         f"Accept the conditions at {request.page}, then pass a token of that account {_TOKEN_HINT}."
-        f"{_cached_hint(request)}"
     )
 
 
@@ -155,24 +162,26 @@ def _refused(error: HfHubHTTPError, request: HubRequest) -> str:
     if status == 429:  # noqa: PLR2004
         return (
             f"{endpoint()} answers that there were too many requests (429).{said} Wait some minutes and run the same "
-            f"command again; with a token {_TOKEN_HINT} the limit is higher.{_cached_hint(request)}"
+            f"command again; with a token {_TOKEN_HINT} the limit is higher."
         )
     if status >= 500:  # noqa: PLR2004
         return (
             f"{endpoint()} is in trouble: it answers {status} for {request}.{said} Run the same command again in a "
-            f"while (files that came whole are kept), or set HF_ENDPOINT to a mirror.{_cached_hint(request)}"
+            f"while (files that came whole are kept), or set HF_ENDPOINT to a mirror."
         )
     return f"{endpoint()} answers {status or 'with an error'} for {request}.{said} Check the id and the revision."
 
 
 def _unreachable(error: Exception, request: HubRequest) -> str:
+    if type(error).__name__ in _BROKEN_OFF:
+        return _incomplete(error, request)
     late = "Timeout" in type(error).__name__
     what = "did not answer in time" if late else "cannot be reached"
     detail = (str(error).splitlines() or [""])[0][:200].rstrip(".") or type(error).__name__
     more = " (HF_HUB_DOWNLOAD_TIMEOUT=60 waits longer than the usual 10 s)" if late else ""
     return (
         f"{endpoint()} {what}: {detail}. Check the network and its proxy (HTTPS_PROXY){more}, or set HF_ENDPOINT to a "
-        f"mirror that is reachable, and run the same command again.{_cached_hint(request)}"
+        f"mirror that is reachable, and run the same command again."
     )
 
 
@@ -180,7 +189,6 @@ def _not_a_hub(_: Exception, request: HubRequest) -> str:
     return (
         f"What answers at {endpoint()} does not speak as the Hub does: a proxy or a login page may stand in between, "
         f"or HF_ENDPOINT points elsewhere. Open {request.page} in a browser from this network, or correct HF_ENDPOINT."
-        f"{_cached_hint(request)}"
     )
 
 
@@ -219,7 +227,7 @@ def _cached_hint(request: HubRequest) -> str:
         snapshot = None
     if snapshot is None:
         return ""
-    return f" Commit {snapshot.name[:12]} of it is in the local cache: --offline takes it from there."
+    return f" Files of its commit {snapshot.name[:12]} are in the local cache: --offline uses those."
 
 
 def _has_token(request: HubRequest) -> bool:
@@ -247,10 +255,3 @@ def _names(request: HubRequest) -> list[str]:
         return []
     names = [f"branch '{ref.name}'" for ref in refs.branches] + [f"tag '{ref.name}'" for ref in refs.tags]
     return names[:_MOST_NAMES] + ([f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else [])
-
-
-def _without_secrets(message: str, token: str | None) -> str:
-    # Servers and proxies may quote what they were sent.
-    if token:
-        message = message.replace(token, "***")
-    return re.sub(r"\bhf_\w{8,}", "***", without_password(message))

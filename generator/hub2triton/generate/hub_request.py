@@ -58,6 +58,12 @@ class HubRequest:
         """The model's page on the Hub."""
         return f"{endpoint()}/{self.model_id}"
 
+    def without_secrets(self, text: str) -> str:
+        """Takes tokens and passwords out of a text: servers and proxies may quote what they were sent."""
+        if self.token is not None:
+            text = text.replace(self.token, "***")
+        return re.sub(r"\bhf_\w{8,}", "***", _without_password(text))
+
     def __str__(self) -> str:
         return f"'{self.model_id}'" if self.revision is None else f"'{self.model_id}' (revision '{self.revision}')"
 
@@ -66,11 +72,10 @@ def endpoint() -> str:
     """The Hub's address (HF_ENDPOINT), without a password that may be part of it."""
     from huggingface_hub import constants
 
-    return without_password(constants.ENDPOINT)
+    return _without_password(constants.ENDPOINT)
 
 
-def without_password(text: str) -> str:
-    """Takes `user:password@` out of the addresses in a text."""
+def _without_password(text: str) -> str:
     return re.sub(r"(^|//)[^/@\s]+@", r"\1", text)
 
 

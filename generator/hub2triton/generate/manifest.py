@@ -60,9 +60,10 @@ class Manifest:
 def load(folder: Path) -> Manifest | None:
     """The manifest of a model's folder; None where there is none that can be read."""
     try:
-        return Manifest(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+        found = Manifest(**json.loads((folder / FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    return found if isinstance(found.files, dict) else None
 
 
 def digest(content: bytes) -> str:

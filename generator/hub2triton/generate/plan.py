@@ -124,8 +124,9 @@ def _check_fit(spec: TaskSpec, source: Source, facts: Facts) -> None:
             "a diffusion pipeline (model_index.json)" if facts.diffusers else "no transformers model (no config.json)"
         )
         raise TaskMismatchError(f"{source.model_id} does not fit {spec.name}: it is {what}. Choose another model")
+    served = [file.path for file in select(source.files)]  # an OpenVINO *.bin is no PyTorch weights
     for need in spec.needs:
-        if not model_facts.matches(need.any_of, source.paths):
+        if not model_facts.matches(need.any_of, served):
             made = f" (its class is {facts.architectures[0]})" if facts.architectures else ""
             raise TaskMismatchError(
                 f"{source.model_id} does not fit {spec.name}: {need.reason}{made}. "

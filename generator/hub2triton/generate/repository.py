@@ -32,14 +32,15 @@ def write(target: Path, contents: Mapping[str, bytes | Path], keep: Iterable[str
     Raises:
         UsageError: The output cannot be written: no permission, no space, or something else is in its place.
     """
+    kept = frozenset(keep)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _staging(target.parent) as staging:
             folder = staging / "new"
-            for path, content in contents.items():
-                _put(folder / path, content, link=link)
-            for path in keep:
-                _put(folder / path, target / path, link=False)
+            # Never both for one path: writing over a hard link would change the file it was taken from.
+            taken = dict(contents) | {path: target / path for path in kept}
+            for path, content in taken.items():
+                _put(folder / path, content, link=link and path not in kept)
             _swap(folder, target, staging / "old")
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -66,11 +67,12 @@ def _swap(new: Path, target: Path, old: Path) -> None:
     if not target.exists():
         new.rename(target)
         return
-    target.rename(old)
     try:
+        target.rename(old)
         new.rename(target)
-    except OSError:
-        old.rename(target)
+    except BaseException:  # an interruption too must not leave the user without the folder
+        if old.exists() and not target.exists():
+            old.rename(target)
         raise
 
 

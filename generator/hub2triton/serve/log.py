@@ -14,7 +14,7 @@ from enum import Enum
 
 _HEADER = re.compile(r"([IWEFV])\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ ([^\s\]]+):\d+\] ?(.*)", re.DOTALL)
 _PROTOBUF = re.compile(r"\[libprotobuf (\w+) [^\]]*\] (.*)")
-_TABLE = ("+-", "| ")
+TABLE = ("+-", "| ")
 # Lines of Triton's that look like a model's.
 _PLAIN = re.compile(r"Signal \(\d+\) received\.|Error: Failed to initialize NVML")
 
@@ -91,7 +91,7 @@ class LogReader:
         if self._open is None:
             return False
         if not self._open.text:
-            return line.startswith(_TABLE)
+            return line.startswith(TABLE)
         return line == "At:" or line.startswith("  ")
 
 

@@ -57,7 +57,7 @@ class ServedModel:
         """
         self.name = directory.name
         self.state = State.LOADING
-        self._directory = directory
+        self.directory = directory
         self._control = control
         self._report = report
         self._region_prefix = region_prefix
@@ -139,7 +139,7 @@ class ServedModel:
         if "failed to poll" not in text:
             return text
         # Only now: a configuration with fields newer than this client's is no error if Triton takes it.
-        return reason.config_error(self._directory.config) or self._logged(self.name) or text
+        return reason.config_error(self.directory.config) or self._logged(self.name) or text
 
     async def _reloaded(self) -> bool:
         """Whether somebody has loaded a model again that was unloaded through the repository API."""

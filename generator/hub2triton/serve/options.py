@@ -106,7 +106,7 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         tritonserver=arguments.tritonserver,
         shim=not arguments.no_shim,
         verbose=arguments.verbose,
-        triton_args=tuple(arguments.triton_arg or mirror.value("--triton-arg", _words, ())),
+        triton_args=tuple(arguments.triton_arg or _words(mirror.environment.get(variable("--triton-arg"), ""))),
     )
 
 
@@ -193,8 +193,11 @@ def _port(text: str) -> int:
     return number
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(shlex.split(text))
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"The environment variable {variable('--triton-arg')} is {text!r}: {error}.") from error
 
 
 def _boolean(text: str) -> bool:

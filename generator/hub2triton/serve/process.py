@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _LONGEST = 1 << 20  # bytes of a line; more is cut into several
-_TAIL = 20  # lines kept to explain a death
+_TAIL = 30  # lines kept to explain a death
 # Progress bars draw over themselves with a carriage return; only what they show last is of use in a log.
 _OVERDRAWN = re.compile(rb".*\r(?=.)")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from hub2triton import model_config
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,11 +48,8 @@ def config_error(config: Path) -> str | None:
 
     Triton only answers that it could not poll the model, and logs the parser's words without saying of which file.
     """
-    from google.protobuf import text_format
-    from tritonclient.grpc import model_config_pb2
-
     try:
-        text_format.Parse(config.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
-    except (text_format.ParseError, UnicodeDecodeError, OSError) as error:
+        model_config.parse(config.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:  # what is not UTF-8 is a ValueError too
         return f"{config.name} {error}"
     return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+import shlex
 import time
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from hub2triton.serve.log import Record
     from hub2triton.serve.options import Options
+    from hub2triton.serve.repository import ModelDirectory
 
 _REMIND = 30.0  # seconds between lines about a load that takes long, where lines cannot be drawn over
 _WIDTH = 110  # columns of the line that is drawn over
@@ -97,21 +99,23 @@ class Report:
             for part in parts:
                 self._line(f"loading {part}")
 
-    def summary(self, options: Options, ready: Sequence[str], failed: Sequence[str]) -> None:
+    def summary(self, options: Options, ready: Sequence[ModelDirectory], failed: Sequence[str]) -> None:
         """What answers where."""
         triton = f"{options.triton_target}:"
-        lines = ["", f"Serving {', '.join(ready)}" + (f" (not loaded: {', '.join(failed)})" if failed else "")]
+        first = ready[0].name
+        names = ", ".join(model.name for model in ready)
+        lines = ["", f"Serving {names}" + (f" (not loaded: {', '.join(failed)})" if failed else "")]
         if options.shim:
             shim = f"http://{reachable(options.host)}:{options.port}"
-            path = "/" if len(ready) + len(failed) == 1 else f"/models/{ready[0]}"
+            path = "/" if len(ready) + len(failed) == 1 else f"/models/{first}"
             lines += [
-                f"  Hugging Face  curl {shim}{path} -H 'Content-Type: application/json' -d '{{\"inputs\": \"Hello\"}}'",
+                f"  Hugging Face  curl {shim}{path} -d {shlex.quote(_example(ready[0]))}",
                 f"  health        {shim}/health",
             ]
         else:
-            lines.append(f"  health        http://{triton}{options.http_port}/v2/models/{ready[0]}/ready")
+            lines.append(f"  health        http://{triton}{options.http_port}/v2/models/{first}/ready")
         lines += [
-            f"  Triton HTTP   http://{triton}{options.http_port}/v2/models/{ready[0]}",
+            f"  Triton HTTP   http://{triton}{options.http_port}/v2/models/{first}",
             f"  Triton gRPC   {triton}{options.grpc_port}",
             f"  metrics       http://{triton}{options.metrics_port}/metrics",
             "Ctrl-C stops it.",
@@ -130,7 +134,16 @@ class Report:
             self.tick()
 
     def _write(self, text: str) -> None:
-        # Whoever read the output may have gone (`serve-repo … | head`): the models serve on.
-        with contextlib.suppress(BrokenPipeError, ValueError):
+        try:
             self._stream.write(text)
             self._stream.flush()
+        except OSError:
+            # Whoever read the output has gone (`serve-repo … | head`, a closed terminal): the models serve on.
+            with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path, but a device
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
+def _example(model: ModelDirectory) -> str:
+    """A payload that the model answers."""
+    spec = model.task
+    return spec.example_json() if spec else '{"inputs": "Hello"}'

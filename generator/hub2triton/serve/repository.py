@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hub2triton import model_config, tasks
 from hub2triton.error import ServeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from hub2triton.tasks.spec import TaskSpec
 
 CONFIG = "config.pbtxt"
 
@@ -25,6 +28,15 @@ class ModelDirectory:
     def config(self) -> Path:
         """Its model configuration."""
         return self.path / CONFIG
+
+    @property
+    def task(self) -> TaskSpec | None:
+        """The task that its configuration names; None for a model that was not made by generate-repo."""
+        try:
+            config = model_config.parse(self.config.read_text(encoding="utf-8"))
+        except (ValueError, OSError):
+            return None
+        return tasks.find(model_config.parameters(config).get("task", ""))
 
 
 def find_models(repository: Path, names: Sequence[str] = ()) -> tuple[ModelDirectory, ...]:

@@ -72,8 +72,9 @@ class StubList:
     """All stubs tritonserver has started so far."""
 
     def __init__(self, triton_pid: int, repository: Path) -> None:
+        """Finds the stubs of a tritonserver that was started with this repository, given as it was then."""
         self._triton = psutil.Process(triton_pid)
-        self._repository = repository.resolve()
+        self._repository = repository
         self._known: dict[int, psutil.Process] = {}
 
     def discover(self) -> list[Stub]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hub2triton.error import ServeError
 from hub2triton.serve import guard
 from hub2triton.serve.control import Control
-from hub2triton.serve.log import Level, LogReader, Record
+from hub2triton.serve.log import TABLE, Level, LogReader, Record
 from hub2triton.serve.model import ServedModel, State
 from hub2triton.serve.noise import Sieve, has_gpu
 from hub2triton.serve.process import Child, Guard, indent
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from hub2triton.serve.repository import ModelDirectory
     from hub2triton.serve.tritonserver import Installation
 
-_START = (
-    60.0  # seconds for an empty tritonserver to answer; 0.3 s is usual, a first start from a cold disk takes longer
-)
+_START = 60.0  # seconds for an empty tritonserver to answer: 0.3 is usual, a first start from a cold disk takes longer
 _WATCH = 0.25  # seconds between looks at the model processes
 _DISCOVER = 20  # looks between searches for processes of models that others loaded; every look while something loads
 _SHIM_ANSWERS = 30.0  # seconds
@@ -96,17 +94,17 @@ class Supervisor:
                 raise ServeError(f"{start.command[0]} cannot be started: {error.strerror}.") from error
             if self._options.shim:
                 shim = Shim(self._shim_command, self._options, guarding, self._report)
-            await self._until_stopped(triton, shim)
+            await self._until_stopped(triton, shim, StubList(triton.pid, start.repository))
         finally:
             await self._end(triton, shim)
             guard.sweep(self._prefix, folder)
             guarding.close()
 
-    async def _until_stopped(self, triton: Child, shim: Shim | None) -> None:
+    async def _until_stopped(self, triton: Child, shim: Shim | None, stubs: StubList) -> None:
         """Serves; returns when asked to stop."""
         stop = self._spawn(self._stop.wait())
         ended = self._spawn(triton.wait())
-        await asyncio.wait([stop, ended, self._spawn(self._serve(triton, shim))], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stop, ended, self._spawn(self._serve(shim, stubs))], return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
             return
         if not ended.done():
@@ -114,18 +112,18 @@ class Supervisor:
             await asyncio.wait([stop, ended], timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             await asyncio.sleep(0.2)  # for its last lines
-            raise ServeError(f"tritonserver {triton.ending()}. Its last lines:\n{indent(triton.tail)}")
+            lines = [line for line in triton.tail if not line.startswith(TABLE)]
+            raise ServeError(f"tritonserver {triton.ending()}. Its last lines:\n{indent(lines)}")
         for task in list(self._tasks):
             if task.done() and not task.cancelled():
                 task.result()
 
-    async def _serve(self, triton: Child, shim: Shim | None) -> None:
+    async def _serve(self, shim: Shim | None, stubs: StubList) -> None:
         """Loads and watches the models; returns only by an error."""
         background: list[asyncio.Task[Any]] = [self._spawn(self._tick())]
         await self._live()
         if shim:
             background.append(self._spawn(shim.keep()))
-        stubs = StubList(triton.pid, self._options.repository)
         background.append(self._spawn(self._watch(stubs)))
         loading = self._spawn(self._load(stubs, shim))
         pending: set[asyncio.Task[Any]] = {loading, *background}
@@ -152,12 +150,13 @@ class Supervisor:
                 await asyncio.wait_for(shim.answers.wait(), _SHIM_ANSWERS)
             except TimeoutError as error:
                 raise ServeError(f"The shim does not answer on port {self._options.port}.") from error
-        ready = [name for name, fine in names.items() if fine]
-        self._report.summary(self._options, ready, [name for name in names if name not in ready])
+        ready = [model.directory for name, model in self._models.items() if names[name]]
+        self._report.summary(self._options, ready, [name for name, fine in names.items() if not fine])
 
     async def _watch(self, stubs: StubList) -> None:
         """Repairs every model of which a process has died."""
         rounds = 0
+        repairs: list[asyncio.Task[None]] = []
         while True:
             await asyncio.sleep(_WATCH)
             rounds += 1
@@ -166,7 +165,12 @@ class Supervisor:
             for model in self._models.values():
                 dead = await model.dead_stub(lambda: self._discover(stubs))
                 if dead:
-                    self._spawn(model.repair(dead, lambda: self._discover(stubs)))
+                    repairs.append(self._spawn(model.repair(dead, lambda: self._discover(stubs))))
+                    # The task has not run yet; until it does, the model must not be found dead again.
+                    await asyncio.sleep(0)
+            for repair in [repair for repair in repairs if repair.done()]:
+                repair.result()  # one that fails otherwise than by a load is a fault of this program: it is not hidden
+                repairs.remove(repair)
 
     async def _tick(self) -> None:
         while True:
@@ -194,7 +198,13 @@ class Supervisor:
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
+        task.add_done_callback(self._finished)
         return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        # One that failed is kept, for `_until_stopped` to raise its error.
+        if task.cancelled() or task.exception() is None:
+            self._tasks.discard(task)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 # Triton counts its exit timeout more than once: with 2 s and a model whose process died, it took 4.5 s to exit. The
 # supervisor does not wait that long; it kills what is left.
 EXIT_TIMEOUT = 2  # seconds
+
+# Paths that mean to a shell what they say.
+PLAIN = re.compile(r"[A-Za-z0-9._/+,:=@%-]+")
 
 # What a model's process gets unless the user set it. Triton forks nothing itself, but a tokenizer's own threads fight
 # with torch's for the cores, progress bars fill the log, and spinning OpenMP threads starve the other models.
@@ -46,8 +50,13 @@ class Installation:
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything a start of tritonserver needs."""
+    """Everything a start of tritonserver needs.
 
+    Attributes:
+        repository: The model repository, by the path that Triton is given.
+    """
+
+    repository: Path
     command: tuple[str, ...]
     environment: Mapping[str, str]
 
@@ -100,9 +109,10 @@ def launch(
     """
     # Started empty, for the endpoints come up only after the models of the start have loaded; models are loaded
     # through the repository API, several at a time, each with its own progress.
+    repository = _plain_path(options.repository.resolve(), folder)
     command = [
         str(installation.binary),
-        f"--model-repository={options.repository.resolve()}",
+        f"--model-repository={repository}",
         "--model-control-mode=explicit",
         "--exit-on-error=false",
         "--strict-readiness=true",
@@ -125,7 +135,19 @@ def launch(
         # The stub is an isolated interpreter that ignores PYTHONPATH; it takes its packages from the first python3 on
         # PATH. The link inside the virtual environment is kept, for its target is the base interpreter.
         _prepend(child, "PATH", Path(sys.executable).parent)
-    return Launch((*command, *options.triton_args), child)
+    return Launch(repository, (*command, *options.triton_args), child)
+
+
+def _plain_path(repository: Path, folder: Path) -> Path:
+    """The repository itself, or a link to it where Triton cannot use its path.
+
+    Triton 2.51 starts model processes by a shell command that it does not quote: a space in the path kills it.
+    """
+    if PLAIN.fullmatch(str(repository)):
+        return repository
+    link = folder / "models"
+    link.symlink_to(repository)
+    return link
 
 
 def _prepend(environment: dict[str, str], name: str, *folders: Path) -> None:

@@ -61,7 +61,7 @@ def check_platform() -> None:
     if here not in ("Linux x86_64", "Linux AMD64"):
         message = (
             f"No tritonserver on PATH, and the one inside the wheel nvidia-pytriton runs on Linux x86-64 only (here: "
-            f"{here}). Serve in the container nvcr.io/nvidia/tritonserver, or name a binary with --tritonserver."
+            f"{here}). Serve in NVIDIA's tritonserver container, or name a binary with --tritonserver."
         )
         raise ServeError(message)
 
@@ -130,8 +130,8 @@ def find_libpython() -> Path:
             return folder / name
     message = (
         f"tritonserver's Python backend needs {name}, and this Python ({sys.base_prefix}) has none. On Debian and "
-        f"Ubuntu: apt install libpython{version}. With pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {version}. "
-        f"Pythons of conda and uv have it."
+        f"Ubuntu: apt install libpython{version}. With pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install "
+        f"{version}. Pythons of conda and uv have it."
     )
     raise ServeError(message)
 

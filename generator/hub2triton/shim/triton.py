@@ -11,7 +11,7 @@ import numpy as np
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-from hub2triton import tasks
+from hub2triton import model_config, tasks
 from hub2triton.shim import tensors
 from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady, Overloaded, TimedOut, Unknown
 from hub2triton.shim.model import Model, State
@@ -35,7 +35,8 @@ class Triton:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._client = triton.InferenceServerClient(address)
+        # gRPC would otherwise send even local connections through the proxy of the environment.
+        self._client = triton.InferenceServerClient(address, channel_args=[("grpc.enable_http_proxy", 0)])
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -113,7 +114,7 @@ class Triton:
 
     async def _configured(self, name: str) -> Model:
         config = (await self._client.get_model_config(name)).config
-        parameters = {key: value.string_value for key, value in config.parameters.items()}
+        parameters = model_config.parameters(config)
         spec = tasks.find(parameters.get("task", ""))
         if spec is None:
             known = parameters.get("task") or "no task"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -122,6 +123,10 @@ class TaskSpec:
     library_marks: tuple[Library, ...] = ()
     architectures: tuple[str, ...] = ()
     needs: tuple[Need, ...] = field(default=())
+
+    def example_json(self) -> str:
+        """The example as a request's body."""
+        return json.dumps(dict(self.example), ensure_ascii=False)
 
     def __post_init__(self) -> None:
         if self.library not in self.variants:

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Before anything reads them, and Triton's processes inherit both: no test may depend on the Hub. Not by
+# HF_HUB_OFFLINE, with which InferenceClient refuses to call any server, also one on this machine.
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden/repositories anew instead of comparing with it"
+    )
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one subfolder for each tiny model, named as its builder."""
+    from tests.models import sentence, text
+
+    folder = tmp_path_factory.mktemp("models")
+    for build in (text.bert_base, text.roberta_base, text.gpt2_base, sentence.sentence_mean, sentence.sentence_prompts):
+        build(folder / build.__name__)
+    return folder

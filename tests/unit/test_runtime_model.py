@@ -1,0 +1,190 @@
+"""The loop that answers batches of requests: who gets which answer, and who gets an error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from triton_python_backend_utils import InferenceRequest, InferenceResponse, Logger, TritonError
+
+from hf_runtime import Answer, InvalidInput, Model, Row
+
+INPUTS = [
+    {"name": "text", "data_type": "TYPE_STRING", "dims": [1]},
+    {"name": "parameters_json", "data_type": "TYPE_STRING", "dims": [1], "optional": True},
+]
+OUTPUTS = [
+    {"name": "echo", "data_type": "TYPE_STRING", "dims": [1]},
+    {"name": "letters", "data_type": "TYPE_INT32", "dims": [-1]},
+    {"name": "count", "data_type": "TYPE_INT32", "dims": [1]},
+]
+ALL = ("echo", "letters", "count")
+
+
+class Speller(Model[str]):
+    """Gives back a text and its letters as numbers, each `times` over; cannot take a boom, nor refuse politely."""
+
+    def load(self) -> None:
+        self.batches: list[tuple[list[str], dict[str, Any]]] = []
+
+    def read(self, row: Row) -> str:
+        return row.text("text")
+
+    def predict(self, items: list[str], *, times: int = 1, note: str = "") -> list[Answer]:
+        self.batches.append((items, {"times": times, "note": note}))
+        if "boom" in items:
+            raise RuntimeError("no idea")
+        if "refuse" in items:
+            raise InvalidInput("I do not like this text")
+        return [{"echo": item, "letters": list(item.encode() * times)} for item in items]
+
+
+@pytest.fixture
+def model() -> Speller:
+    speller = Speller()
+    config = {"input": INPUTS, "output": OUTPUTS, "parameters": {"sub_batch_size": {"string_value": "4"}}}
+    speller.initialize(
+        {
+            "model_config": json.dumps(config),
+            "model_name": "speller",
+            "model_repository": "/models/speller",
+            "model_version": "1",
+            "model_instance_kind": "CPU",
+            "model_instance_device_id": "0",
+        }
+    )
+    Logger.errors.clear()
+    return speller
+
+
+def column(*values: str | bytes) -> np.ndarray[Any, Any]:
+    array = np.empty((len(values), 1), dtype=np.object_)
+    array[:, 0] = [value.encode() if isinstance(value, str) else value for value in values]
+    return array
+
+
+def request(*texts: str | bytes, parameters: str | bytes | None = "{}", outputs: tuple[str, ...] = ALL) -> Any:
+    inputs = {"text": column(*texts)}
+    if parameters is not None:
+        inputs["parameters_json"] = column(*[parameters] * len(texts))
+    return InferenceRequest(inputs, outputs)
+
+
+def echoes(response: InferenceResponse) -> list[str]:
+    return [value.decode() for value in response.arrays["echo"][:, 0]]
+
+
+def test_every_request_gets_its_own_rows_in_order(model: Speller) -> None:
+    responses = model.execute([request("bb", "a"), request("dddd"), request("ccc", "", "e")])
+    assert [echoes(response) for response in responses] == [["bb", "a"], ["dddd"], ["ccc", "", "e"]]
+
+
+def test_rows_are_sorted_by_length_across_requests_and_cut_into_sub_batches(model: Speller) -> None:
+    model.execute([request("bb", "a"), request("dddd"), request("ccc", "", "e")])
+    assert [items for items, _ in model.batches] == [["", "a", "e", "bb"], ["ccc", "dddd"]]
+
+
+def test_lists_are_padded_within_a_request_and_counted(model: Speller) -> None:
+    short, long = model.execute([request("a", "ab"), request("abcd")])
+    assert short.arrays["letters"].tolist() == [[97, 0], [97, 98]]
+    assert short.arrays["count"].tolist() == [[1], [2]]
+    assert long.arrays["letters"].tolist() == [[97, 98, 99, 100]]
+    assert long.arrays["count"].tolist() == [[4]]
+
+
+def test_requests_with_equal_parameters_share_a_batch_and_others_do_not(model: Speller) -> None:
+    responses = model.execute(
+        [
+            request("a", parameters='{"times": 2, "note": "x"}'),
+            request("b"),
+            request("c", parameters='{"note": "x", "times": 2}'),
+            request("d", parameters=None),
+        ]
+    )
+    assert [echoes(response) for response in responses] == [["a"], ["b"], ["c"], ["d"]]
+    assert [response.arrays["count"].item() for response in responses] == [2, 1, 2, 1]
+    assert model.batches == [(["a", "c"], {"times": 2, "note": "x"}), (["b", "d"], {"times": 1, "note": ""})]
+
+
+def test_only_the_outputs_asked_for_are_given(model: Speller) -> None:
+    one, all_of_them, none = model.execute([request("a", outputs=("letters",)), request("b"), request("c", outputs=())])
+    assert one.arrays.keys() == {"letters"}
+    assert all_of_them.arrays.keys() == set(ALL)
+    assert none.arrays == {}
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (request("x", parameters="{"), "parameters_json is not valid JSON"),
+        (request("x", parameters=b"\xff"), "parameters_json is not valid UTF-8"),
+        (request("x", parameters='{"nope": 1}'), "unknown parameter 'nope'; this model takes: note, times"),
+        (request("x", parameters='{"times": "2"}'), "parameter 'times' must be a whole number"),
+        (request("x", b"\xff\xfe"), "input 'text' is not valid UTF-8"),
+        (request("x" * 1_000_001), "has 1,000,001 characters"),
+        (request("y", "refuse"), "I do not like this text"),
+    ],
+    ids=["json", "utf8", "unknown", "type", "text", "long", "refused"],
+)
+def test_a_callers_mistake_is_that_callers_alone(model: Speller, bad: InferenceRequest, words: str) -> None:
+    before, wrong, after = model.execute([request("a"), bad, request("b", "c")])
+    assert echoes(before) == ["a"]
+    assert echoes(after) == ["b", "c"]
+    assert words in wrong.refusal.message
+    assert wrong.refusal.code == TritonError.INVALID_ARG
+    assert Logger.errors == []  # the server's log is for what the server did wrong
+
+
+def test_rows_of_one_request_cannot_have_several_parameters(model: Speller) -> None:
+    inputs = {"text": column("a", "b"), "parameters_json": column("{}", '{"times": 2}')}
+    wrong, right = model.execute([InferenceRequest(inputs, ALL), request("c")])
+    assert "must have equal parameters_json" in wrong.refusal.message
+    assert wrong.refusal.code == TritonError.INVALID_ARG
+    assert echoes(right) == ["c"]
+
+
+def test_a_crash_in_predict_is_that_requests_alone(model: Speller) -> None:
+    responses = model.execute(
+        [request("a"), request("x", "boom"), request("b"), request("c", parameters='{"times":2}')]
+    )
+    assert [echoes(responses[index]) for index in (0, 2, 3)] == [["a"], ["b"], ["c"]]
+    assert responses[1].refusal.message == "the model failed: RuntimeError: no idea"
+    assert responses[1].refusal.code == TritonError.INTERNAL
+    assert len(Logger.errors) == 1
+    assert "Traceback" in Logger.errors[0]
+
+
+def test_a_wrong_number_of_answers_reaches_nobody(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "predict", lambda items, **_: [{"echo": "x", "letters": [1]}] * (len(items) + 1))
+    for response in model.execute([request("a"), request("b")]):
+        assert "RuntimeError: predict gave 2 answers for 1 rows" in response.refusal.message
+
+
+def test_an_answer_that_cannot_be_packed_is_that_requests_alone(model: Speller) -> None:
+    def predict(items: list[str], **_: Any) -> list[Answer]:
+        return [{"echo": item, "letters": [1]} if item == "a" else {"echo": item} for item in items]
+
+    model.predict = predict  # type: ignore[method-assign]
+    right, wrong = model.execute([request("a"), request("b")])
+    assert echoes(right) == ["a"]
+    assert "KeyError" in wrong.refusal.message
+
+
+def test_a_batch_of_none_is_answered_with_none(model: Speller) -> None:
+    assert model.execute([]) == []
+
+
+@pytest.mark.parametrize(
+    ("item", "length"), [("abc", 3), (b"ab", 2), (["a", "b"], 2), (7, 0)], ids=["text", "bytes", "list", "other"]
+)
+def test_the_length_of_an_item(model: Speller, item: Any, length: int) -> None:
+    assert model.length(item) == length
+
+
+def test_load_and_read_must_be_written() -> None:
+    with pytest.raises(NotImplementedError):
+        Model[str]().load()
+    with pytest.raises(NotImplementedError):
+        Model[str]().read(Row({}, 1))
