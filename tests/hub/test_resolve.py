@@ -26,6 +26,7 @@ def test_a_model_is_described_with_its_files_and_sizes(hub: HubServer, call: Cal
             {"path": "config.json", "size": 22},
             {"path": "model.safetensors", "size": 100_000},
         ],
+        "ref": "main",
         "root": None,
     }
     assert hub.downloads == []

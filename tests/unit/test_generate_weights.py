@@ -60,7 +60,7 @@ def test_what_a_torch_model_reads_is_taken(path: str) -> None:
         ".gitignore",
         ".cache/huggingface/x.json",
         "picture.png",
-        "photo.JPG".lower(),
+        "photo.jpeg",
         "demo.ipynb",
         "training_args.bin",
         "optimizer.pt",

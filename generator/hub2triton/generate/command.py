@@ -40,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Hub2TritonError as error:
         print(f"generate-repo: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a file of the model's that cannot be read, or a path too long to be one
+        print(f"generate-repo: {error}", file=sys.stderr)
+        return UsageError.exit_code
     except KeyboardInterrupt:
         print("\ngenerate-repo: interrupted; nothing was written. Downloads go on where they stopped.", file=sys.stderr)
         return INTERRUPTED

@@ -44,7 +44,7 @@ def read(folder: Path) -> Facts:
     if not isinstance(architectures, list):
         raise TaskMismatchError("config.json is damaged: its architectures are no list; save the model anew")
     library = Library.SENTENCE_TRANSFORMERS if (folder / "modules.json").is_file() else None
-    if library is None and config:
+    if library is None and (folder / "config.json").is_file():
         library = Library.TRANSFORMERS
     return Facts(tuple(map(str, architectures)), library, (folder / "model_index.json").is_file())
 

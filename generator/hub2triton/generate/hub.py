@@ -29,12 +29,6 @@ _MAIN = "main"
 _MOST_NAMED = 3
 
 
-class _Commit(str):
-    """A commit that remembers the branch or tag it was asked by, for the cache to know it once the files are there."""
-
-    name: str | None = None
-
-
 def resolve(model_id: str, *, revision: str | None, token: str | None, offline: bool) -> Source:
     """Describes a model of the Hub at one commit; downloads nothing.
 
@@ -93,7 +87,7 @@ def download(source: Source, paths: Sequence[str], *, token: str | None, offline
     if source.origin is not Origin.HUB or source.revision is None:
         message = f"{source.model_id} is not on the Hub"
         raise ValueError(message)
-    request = HubRequest.of(source.model_id, str(source.revision), token)
+    request = HubRequest.of(source.model_id, source.revision, token)
     sizes = {file.path: file.size for file in source.files if file.path in set(paths)}
     sizes.update((path, None) for path in paths if path not in sizes)
 
@@ -130,8 +124,8 @@ def download(source: Source, paths: Sequence[str], *, token: str | None, offline
             "command again."
         )
         raise HubError(message)
-    if isinstance(source.revision, _Commit) and source.revision.name is not None:
-        hub_cache.remember(folder, source.revision.name)
+    if source.ref is not None:
+        hub_cache.remember(folder, source.ref)
     return folder
 
 
@@ -139,17 +133,16 @@ def _source(info: ModelInfo, request: HubRequest) -> Source:
     if not info.sha:
         message = f"'{request.model_id}' has no commit on {endpoint()}. Upload its files first, or give another model."
         raise HubError(message)
-    commit = _Commit(info.sha)
-    commit.name = request.revision or _MAIN
     files = [SourceFile(path=sibling.rfilename, size=sibling.size) for sibling in info.siblings or ()]
     return Source(
         origin=Origin.HUB,
         # As asked, not info.id: a renamed model is cached under the id it is asked by, here as in transformers.
         model_id=request.model_id,
-        revision=commit,
+        revision=info.sha,
         pipeline_tag=info.pipeline_tag,
         library_name=info.library_name,
         files=tuple(sorted(files, key=lambda file: file.path)),
+        ref=request.revision or _MAIN,
     )
 
 

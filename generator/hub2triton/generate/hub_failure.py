@@ -28,7 +28,7 @@ _BROKEN_OFF = {"ChunkedEncodingError", "RemoteProtocolError", "ReadError"}
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MOST_NAMES = 8
 
-_TOKEN_HINT = "(--token, the variable HF_TOKEN, or `hf auth login`)"  # noqa: S105 - says where one is given
+_TOKEN_HINT = "(in the variable HF_TOKEN or that of --token-env, or by `hf auth login`)"  # noqa: S105 - says where one is given
 
 
 @contextlib.contextmanager

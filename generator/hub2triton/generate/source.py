@@ -40,6 +40,7 @@ class Source:
         pipeline_tag: The task of the Hub's metadata or of the model card, where there is one.
         library_name: The library of the Hub's metadata or of the model card, where there is one.
         files: All files at that revision, sorted by path.
+        ref: The branch or tag that the revision was found by; None where it was not found by name.
         root: The local directory; None for the Hub.
     """
 
@@ -49,6 +50,7 @@ class Source:
     pipeline_tag: str | None
     library_name: str | None
     files: tuple[SourceFile, ...]
+    ref: str | None = None
     root: Path | None = None
 
     @property

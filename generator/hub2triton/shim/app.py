@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -90,6 +91,8 @@ class Shim:
             response = await self._predict(request, name)
         except Failure as failure:
             response = transport.error_response(failure)
+        except ClientDisconnect:  # in the middle of the body
+            response = Response(status_code=transport.CLOSED_REQUEST)
         finally:
             self.metrics.in_flight -= 1
         # Only a model that was found becomes a label: a caller must not be able to make up new series.

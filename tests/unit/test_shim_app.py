@@ -1,0 +1,297 @@
+"""The shim over HTTP, with a stand-in for Triton: bodies, limits, forms of answers, and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from starlette.requests import Request
+from starlette.testclient import TestClient
+
+from hub2triton import __version__, tasks
+from hub2triton.shim import app, catalogue
+from hub2triton.shim.failure import Failure, ModelFailed, NotReady, Overloaded
+from hub2triton.shim.model import Model, State
+from hub2triton.tasks.spec import Library
+from hub2triton.tensor import PARAMETERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hub2triton.tasks.spec import Answer, Call
+
+SPEC = tasks.find("sentence-embeddings")
+assert SPEC is not None
+READY = Model(
+    "m",
+    State.READY,
+    spec=SPEC,
+    model_id="acme/tiny",
+    revision="f00",
+    dtype="auto",
+    inputs=(*SPEC.inputs, PARAMETERS),
+    outputs=SPEC.variants[Library.SENTENCE_TRANSFORMERS].outputs,
+    max_batch_size=32,
+    max_text_length=10,
+)
+SETTINGS = app.Settings(triton="localhost:1", max_body_bytes=1000, max_rows=3)
+
+
+@dataclass
+class StandIn:
+    """A Triton whose models embed a text as its length."""
+
+    served: list[Model] = field(default_factory=lambda: [READY])
+    failure: Exception | None = None
+    waits: bool = False
+    cancelled: bool = False
+    calls: list[Call] = field(default_factory=list)
+    closed: bool = False
+
+    async def models(self, _known: Mapping[str, Model]) -> dict[str, Model]:
+        return {model.name: model for model in self.served}
+
+    async def infer(self, _model: Model, call: Call) -> list[Answer]:
+        self.calls.append(call)
+        if self.failure:
+            raise self.failure
+        if self.waits:
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+        return [{"embedding": np.float32([len(row["text"])])} for row in call.rows]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def triton(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    stand_in = StandIn()
+    monkeypatch.setattr(app, "Triton", lambda _: stand_in)
+    for module in (app, catalogue):
+        monkeypatch.setattr(module, "HOLD_S", 0.05)
+    return stand_in
+
+
+@pytest.fixture
+def http(triton: StandIn) -> Iterator[TestClient]:
+    with TestClient(app.create(SETTINGS), raise_server_exceptions=False) as client:
+        yield client
+
+
+def body_of(size: int) -> bytes:
+    """A correct request of so many bytes."""
+    body = b'{"inputs": "x"}'
+    return body + b" " * (size - len(body))
+
+
+@pytest.mark.parametrize("path", ["/", "/predict", "/models/m", "/models/acme/tiny"])
+def test_a_payload_is_answered(path: str, http: TestClient) -> None:
+    response = http.post(path, json={"inputs": "abc"})
+    assert (response.status_code, response.json()) == (200, {"embeddings": [3.0]})
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-length"] == str(len(response.content))
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", "", "image/png"])
+def test_the_claimed_content_type_does_not_matter(content_type: str, http: TestClient) -> None:
+    response = http.post("/", content=b'{"inputs": "abc"}', headers={"content-type": content_type})
+    assert response.status_code == 200
+
+
+def test_answers_have_the_callers_form(http: TestClient) -> None:
+    for agent, answer in (("curl/8", {"embeddings": [3.0]}), ("unknown/None; hf_hub/1.0", [[3.0]])):
+        assert http.post("/", json={"inputs": "abc"}, headers={"user-agent": agent}).json() == answer
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["length", "chunked"])
+def test_a_body_larger_than_the_limit_is_refused(declared: bool, http: TestClient, triton: StandIn) -> None:
+    def send(size: int) -> Any:
+        return http.post("/", content=body_of(size) if declared else iter([body_of(size)[:500], body_of(size)[500:]]))
+
+    assert send(1000).status_code == 200
+    refused = send(1001)
+    assert refused.status_code == 413
+    assert refused.json() == {
+        "error": "the body is larger than the limit of 1,000 bytes",
+        "error_type": "validation",
+    }
+    assert len(triton.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 400, "the body is empty"),
+        (b"{", 400, "the body is not valid JSON"),
+        (b"\xff", 400, "the body is not valid JSON"),
+        (b'{"inputs": NaN}', 400, "the body is not valid JSON"),
+        (b"[" * 999, 400, "the body"),
+        (b'["x"]', 400, "the body must be a JSON object"),
+        (b'{"input": "x"}', 400, 'no key "inputs"'),
+        (b'{"inputs": 1}', 400, "must be a string, not the number 1"),
+        (b'{"inputs": "\\ud800"}', 400, "the body is not valid JSON"),
+        (b'{"inputs": "x", "parameters": {"nope": 1}}', 400, "unknown parameter 'nope'"),
+        (b'{"inputs": "01234567890"}', 413, "has 11 characters; the limit is 10"),
+        (b'{"inputs": ["a", "b", "c", "d"]}', 413, "has 4 items; the limit is 3"),
+    ],
+)
+def test_a_wrong_body_is_told_as_clients_read_it(
+    body: bytes, status: int, words: str, http: TestClient, triton: StandIn
+) -> None:
+    response = http.post("/", content=body)
+    assert response.status_code == status
+    assert words in response.json()["error"]
+    assert response.json()["error_type"] == "validation"
+    assert triton.calls == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "told", "retry"),
+    [
+        (Overloaded("full"), 429, {"error": "full", "error_type": "overloaded"}, "1"),
+        (NotReady("dead"), 503, {"error": "dead"}, "1"),
+        (ModelFailed("no"), 500, {"error": "no", "error_type": "generation"}, None),
+    ],
+)
+def test_a_failure_of_tritons_is_told(
+    failure: Failure, status: int, told: dict[str, str], retry: str | None, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("triton").failure = failure
+    http = request.getfixturevalue("http")
+    response = http.post("/", json={"inputs": "x"})
+    assert response.status_code == status
+    assert response.json() == told
+    assert response.headers.get("retry-after") == retry
+
+
+def test_a_failure_of_the_shims_own_tells_no_secrets(http: TestClient, triton: StandIn) -> None:
+    triton.failure = RuntimeError("/secret/path")
+    response = http.post("/", json={"inputs": "x"})
+    assert response.status_code == 500
+    assert response.json() == {"error": "the shim failed: RuntimeError"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/models/nope", 404), ("GET", "/nope", 404), ("PUT", "/", 405), ("GET", "/predict", 405)],
+)
+def test_a_wrong_address_is_told_as_json(method: str, path: str, status: int, http: TestClient) -> None:
+    response = http.request(method, path, json={"inputs": "x"})
+    assert response.status_code == status
+    assert response.json()["error"]
+
+
+def test_a_request_has_an_id(http: TestClient) -> None:
+    def id_of(**headers: str) -> str:
+        return str(http.post("/", json={"inputs": "x"}, headers=headers).headers["x-request-id"])
+
+    assert id_of(**{"x-request-id": "mine"}) == "mine"
+    assert id_of(**{"x-amzn-trace-id": "Root=1"}) == "Root=1"
+    assert len({id_of(), id_of()}) == 2
+    assert http.post("/", content=b"", headers={"x-request-id": "mine"}).headers["x-request-id"] == "mine"
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        ([State.READY], 200),
+        ([State.READY, State.FAILED], 200),
+        ([State.LOADING], 503),
+        ([State.LOADING, State.FAILED], 503),
+        ([], 503),
+        ([State.FAILED], 500),
+    ],
+)
+def test_health_is_that_of_the_models(
+    path: str, states: list[State], status: int, http: TestClient, triton: StandIn
+) -> None:
+    triton.served = [Model(str(number), state) for number, state in enumerate(states)]
+    response = http.get(path)
+    assert response.status_code == status
+    assert response.text == "Ok" if status == 200 else response.json()["error"]
+
+
+def test_info_of_one_model_and_of_several(http: TestClient, triton: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    model = {
+        "name": "m",
+        "state": "ready",
+        "task": "sentence-embeddings",
+        "model_id": "acme/tiny",
+        "model_sha": "f00",
+        "model_dtype": "auto",
+    }
+    server = {"max_client_batch_size": 3, "version": __version__}
+    assert http.get("/info").json() == {**model, **server, "models": [model]}
+    triton.served.append(Model("n", State.LOADING))
+    several = http.get("/info").json()
+    assert several.keys() == {*server, "models"}
+    assert [(entry["name"], entry["state"]) for entry in several["models"]] == [("m", "ready"), ("n", "loading")]
+
+
+def test_requests_are_counted_by_the_model_that_answered(http: TestClient) -> None:
+    http.post("/", json={"inputs": "x"})
+    http.post("/models/acme/tiny", json={"inputs": "x"})
+    http.post("/", json={"inputs": 1})
+    http.post("/models/made-up", json={"inputs": "x"})
+    page = http.get("/metrics").text
+    assert 'hub2triton_requests_total{model="m",status="200"} 2\n' in page
+    assert 'hub2triton_requests_total{model="m",status="400"} 1\n' in page
+    assert 'hub2triton_requests_total{model="",status="404"} 1\n' in page
+    assert "made-up" not in page
+    assert page.startswith("inf_batch_current_size 0\ninf_queue_size 0\n")
+
+
+def test_the_connection_to_triton_ends_with_the_shim(triton: StandIn) -> None:
+    with TestClient(app.create(SETTINGS)):
+        assert not triton.closed
+    assert triton.closed
+
+
+# ---- callers who go away; an HTTP client would wait for its answer, so these speak ASGI
+
+
+async def call(shim: app.Shim, *messages: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is sent to a caller who sends these messages."""
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b"", "path_params": {}}
+    received, sent = iter(messages), []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return next(received)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    response = await shim.predict(Request({**scope, "state": {}}, receive))
+    await response(scope, receive, send)
+    return sent
+
+
+async def test_a_caller_who_goes_away_cancels_the_work(triton: StandIn) -> None:
+    triton.waits = True
+    shim = app.Shim(SETTINGS)
+    body = {"type": "http.request", "body": json.dumps({"inputs": "x"}).encode(), "more_body": False}
+    async with shim.lifespan(None):  # type: ignore[arg-type]
+        sent = await asyncio.wait_for(call(shim, body, {"type": "http.disconnect"}), 5)
+    assert sent[0]["status"] == 499
+    assert triton.cancelled
+    assert shim.metrics.in_flight == 0
+
+
+async def test_a_caller_who_goes_away_in_the_middle_of_the_body_is_no_failure_of_the_shims(triton: StandIn) -> None:
+    shim = app.Shim(SETTINGS)
+    body = {"type": "http.request", "body": b'{"inp', "more_body": True}
+    async with shim.lifespan(None):  # type: ignore[arg-type]
+        sent = await asyncio.wait_for(call(shim, body, {"type": "http.disconnect"}), 5)
+    assert sent[0]["status"] == 499
+    assert triton.calls == []

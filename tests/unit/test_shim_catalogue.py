@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hub2triton.shim import catalogue
+from hub2triton.shim.catalogue import Catalogue, first_line
+from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
+from hub2triton.shim.model import Model, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+A = Model("a", State.READY, model_id="acme/a")
+B = Model("b", State.READY, model_id="acme/b")
+LOADING = Model("b", State.LOADING)
+FAILED = Model("b", State.FAILED, "Internal: ValueError: no such dtype\n  at model.py(12)")
+
+
+@dataclass
+class StandIn:
+    """A Triton that serves these models, one tuple for each time it is asked; the last one from then on.
+
+    An empty place in the list is a Triton that does not answer.
+    """
+
+    answers: list[tuple[Model, ...] | None]
+    known: list[Mapping[str, Model]] = field(default_factory=list)
+
+    async def models(self, known: Mapping[str, Model]) -> dict[str, Model]:
+        self.known.append(known)
+        await asyncio.sleep(0.005)
+        models = self.answers[min(len(self.known), len(self.answers)) - 1]
+        if models is None:
+            raise NotReady("Triton does not answer")
+        return {model.name: model for model in models}
+
+
+@pytest.fixture(autouse=True)
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "HOLD_S", 0.2)
+    monkeypatch.setattr(catalogue, "POLL_S", 0.01)
+
+
+def catalogue_of(*answers: tuple[Model, ...] | None) -> tuple[Catalogue, StandIn]:
+    triton = StandIn(list(answers))
+    return Catalogue(triton), triton  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["b", "acme/b"])
+async def test_a_model_is_found_by_its_name_and_by_its_id(name: str) -> None:
+    models, _ = catalogue_of((A, B))
+    assert await models.ready(name) is B
+
+
+async def test_the_only_model_needs_no_name() -> None:
+    models, _ = catalogue_of((A,))
+    assert await models.ready(None) is A
+
+
+async def test_several_models_need_a_name() -> None:
+    models, _ = catalogue_of((B, A))
+    with pytest.raises(Unknown, match="POST /models/NAME with one of a, b") as caught:
+        await models.ready(None)
+    assert caught.value.status == 400
+
+
+async def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+    models, _ = catalogue_of((B, A))
+    with pytest.raises(Unknown, match="there is no model 'c'; the models are: a, b") as caught:
+        await models.ready("c")
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("before", [(LOADING,), (A, LOADING), (), None], ids=["alone", "beside", "none", "down"])
+async def test_a_request_waits_for_a_model_that_is_being_loaded(before: tuple[Model, ...] | None) -> None:
+    models, triton = catalogue_of(before, before, (A, B))
+    assert await models.ready("b") is B
+    assert len(triton.known) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [((A, LOADING), "the model 'b' is being loaded"), ((), "no model is loaded yet"), (None, "Triton does not answer")],
+)
+async def test_the_wait_ends_with_a_refusal(answer: tuple[Model, ...] | None, words: str) -> None:
+    models, _ = catalogue_of(answer)
+    began = time.monotonic()
+    with pytest.raises(NotReady, match=words):
+        await models.ready("b")
+    assert time.monotonic() - began >= 0.2
+
+
+async def test_a_model_that_failed_is_refused_at_once_with_its_reason() -> None:
+    models, triton = catalogue_of((A, FAILED))
+    with pytest.raises(ModelFailed, match=r"the model 'b' could not be loaded: ValueError: no such dtype$"):
+        await models.ready("b")
+    assert len(triton.known) == 1
+
+
+async def test_what_triton_said_is_believed_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    models, triton = catalogue_of((A,), (A, B))
+    assert (await models.models()).keys() == {"a"}
+    assert (await models.models()).keys() == {"a"}
+    assert len(triton.known) == 1
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    assert (await models.models()).keys() == {"a", "b"}
+
+
+async def test_what_is_known_is_told_to_triton_unless_all_must_be_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    models, triton = catalogue_of((A,))
+    await models.models()
+    await models.models()
+    await models.models(fresh=True)
+    assert triton.known == [{}, {"a": A}, {}]
+
+
+async def test_many_requests_at_once_ask_triton_once() -> None:
+    models, triton = catalogue_of((A,))
+    found = await asyncio.gather(*(models.ready(None) for _ in range(50)))
+    assert found == [A] * 50
+    assert len(triton.known) == 1
+
+
+async def test_a_triton_that_is_down_is_asked_again() -> None:
+    models, _ = catalogue_of(None, (A,))
+    with pytest.raises(NotReady):
+        await models.models()
+    assert (await models.models()).keys() == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("Internal: ValueError: x\n\nAt:\n", "ValueError: x"),
+        ("\n  \nwhy", "why"),
+        ("", "no reason given"),
+    ],
+)
+def test_the_first_line_of_a_reason(reason: str, line: str) -> None:
+    assert first_line(reason) == line
