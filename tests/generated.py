@@ -70,7 +70,9 @@ def initialized(folder: Path) -> Any:
     """The model of a folder, ready to execute; on the CPU, whatever this machine has."""
     model = module(folder).TritonPythonModel()
     config = json_format.MessageToDict(
-        parsed((folder / "config.pbtxt").read_text()), preserving_proto_field_name=True, use_integers_for_enums=False
+        parsed((folder / "config.pbtxt").read_text()),
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,  # as Triton does
     )
     model.initialize(
         {
