@@ -75,7 +75,9 @@ class SentenceEncoder:
         if dimensions is not None and not 1 <= dimensions <= (size or dimensions):
             raise InvalidInput(f"dimensions must be between 1 and {size}, not {dimensions}")
         if not options.get("truncate", True):
-            self._refuse_long(texts, prompt_name or self.model.default_prompt_name)
+            prompt = self.model.prompts.get(prompt_name or self.model.default_prompt_name or "") or ""
+            prompted = (prompt + text for text in texts)
+            torch_text.refuse_long(self.model.tokenizer, prompted, self.model.max_seq_length)
         model = self.unnormalized if options.get("normalize") is False else self.model
         with self._cut_on(options.get("truncation_direction", "right")):
             vectors: Vector = model.encode(
@@ -106,16 +108,6 @@ class SentenceEncoder:
         positions = torch_text.positions(transformer)
         if self.model.max_seq_length is not None and self.model.max_seq_length > positions:
             self.model.max_seq_length = positions
-
-    def _refuse_long(self, texts: list[str], prompt_name: str | None) -> None:
-        window = self.model.max_seq_length
-        prompt = (self.model.prompts.get(prompt_name) if prompt_name is not None else None) or ""
-        for text in texts:
-            tokens = len(self.model.tokenizer(prompt + text, truncation=False, verbose=False)["input_ids"])
-            if window is not None and tokens > window:
-                raise InvalidInput(
-                    f"a text has {tokens} tokens, but this model takes {window}; shorten it, or leave truncate on"
-                )
 
     @contextmanager
     def _cut_on(self, side: Side) -> Iterator[None]:

@@ -87,7 +87,8 @@ class Settings:
             return str(beside)
         from huggingface_hub import snapshot_download
 
-        return snapshot_download(self.model_id, revision=self.revision or None)
+        manifest = json.loads((self.version_dir.parent / "manifest.json").read_text(encoding="utf-8"))
+        return snapshot_download(self.model_id, revision=self.revision or None, allow_patterns=manifest["on_hub"])
 
 
 def cores() -> int:

@@ -85,7 +85,7 @@ def test_normalize_false_keeps_the_length_even_where_the_model_normalizes(
 
 def test_the_mean_of_the_tokens_is_what_is_not_normalized(encoders: Encoders) -> None:
     vectors = encoders.of_sentences("sentence_mean").embed(TEXTS, normalize=False)
-    means = [states.mean(axis=0) for states in encoders.of_tokens("bert_base").encode(TEXTS)]
+    means = [states.mean(axis=0) for states in encoders.of_tokens("bert_base").states(TEXTS)]
     np.testing.assert_allclose(vectors, means, atol=1e-5)
 
 
@@ -166,14 +166,14 @@ def test_the_prompt_counts_where_a_text_must_not_be_cut(encoders: Encoders) -> N
 def test_a_plain_model_gives_the_mean_of_its_tokens(name: str, encoders: Encoders) -> None:
     texts = [text for text in TEXTS if text]
     vectors = encoders.of_sentences(name).embed(texts)
-    means = [states.mean(axis=0) for states in encoders.of_tokens(name).encode(texts)]
+    means = [states.mean(axis=0) for states in encoders.of_tokens(name).states(texts)]
     np.testing.assert_allclose(vectors, means, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["bert_base", "roberta_base", "gpt2_base"])
 def test_a_plain_model_takes_a_text_beyond_its_window(name: str, encoders: Encoders) -> None:
     (vector,) = encoders.of_sentences(name).embed([LONG])
-    np.testing.assert_allclose(vector, encoders.of_tokens(name).encode([LONG])[0].mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(vector, encoders.of_tokens(name).states([LONG])[0].mean(axis=0), atol=1e-5)
     with pytest.raises(InvalidInput, match=f"this model takes {WINDOW}"):
         encoders.of_sentences(name).embed([LONG], truncate=False)
 

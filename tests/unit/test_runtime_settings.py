@@ -130,12 +130,13 @@ def test_weights_beside_the_model_are_taken(tmp_path: Path) -> None:
 def test_weights_that_are_not_there_come_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def download(model_id: str, *, revision: str | None) -> str:
-        asked.append((model_id, revision))
+    def download(model_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((model_id, revision, allow_patterns))
         return "/cache"
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    (tmp_path / "manifest.json").write_text('{"on_hub": ["config.json"]}')
     for revision in ("abc", ""):
         read = settings_of(repository=str(tmp_path), parameters={"model_id": "acme/tiny", "revision": revision})
         assert read.weights() == "/cache"
-    assert asked == [("acme/tiny", "abc"), ("acme/tiny", None)]
+    assert asked == [("acme/tiny", "abc", ["config.json"]), ("acme/tiny", None, ["config.json"])]

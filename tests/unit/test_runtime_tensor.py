@@ -57,6 +57,11 @@ def test_count_is_given_for_equal_lengths_too_and_only_where_it_is_declared() ->
     assert pack(answers, [SCORE]).keys() == {"score"}
 
 
+def test_count_is_that_of_the_first_list_where_several_differ() -> None:
+    packed = pack([{"text": "x", "label": ["a", "b", "c"], "score": [1.0]}], [TEXT, LABEL, SCORE, COUNT])
+    assert packed["count"].tolist() == [[3]]
+
+
 def test_matrices_are_padded_in_both_directions() -> None:
     answers: list[dict[str, Any]] = [{"states": np.ones((1, 3))}, {"states": np.ones((2, 2))}]
     packed = pack(answers, [STATES, COUNT])

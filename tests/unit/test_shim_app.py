@@ -52,7 +52,7 @@ class StandIn:
     calls: list[Call] = field(default_factory=list)
     closed: bool = False
 
-    async def models(self, _known: Mapping[str, Model]) -> dict[str, Model]:
+    async def models(self, _known: Mapping[str, Model], *, fresh: bool) -> dict[str, Model]:
         return {model.name: model for model in self.served}
 
     async def infer(self, _model: Model, call: Call) -> list[Answer]:

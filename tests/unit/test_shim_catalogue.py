@@ -30,9 +30,11 @@ class StandIn:
 
     answers: list[tuple[Model, ...] | None]
     known: list[Mapping[str, Model]] = field(default_factory=list)
+    fresh: list[bool] = field(default_factory=list)
 
-    async def models(self, known: Mapping[str, Model]) -> dict[str, Model]:
+    async def models(self, known: Mapping[str, Model], *, fresh: bool) -> dict[str, Model]:
         self.known.append(known)
+        self.fresh.append(fresh)
         await asyncio.sleep(0.005)
         models = self.answers[min(len(self.known), len(self.answers)) - 1]
         if models is None:
@@ -111,13 +113,14 @@ async def test_what_triton_said_is_believed_for_a_while(monkeypatch: pytest.Monk
     assert (await models.models()).keys() == {"a", "b"}
 
 
-async def test_what_is_known_is_told_to_triton_unless_all_must_be_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_triton_is_told_what_is_known_and_whether_it_must_be_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
     models, triton = catalogue_of((A,))
     await models.models()
     await models.models()
     await models.models(fresh=True)
-    assert triton.known == [{}, {"a": A}, {}]
+    assert triton.known == [{}, {"a": A}, {"a": A}]
+    assert triton.fresh == [False, False, True]
 
 
 async def test_many_requests_at_once_ask_triton_once() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -224,3 +224,9 @@ def _sent(tensor: Any) -> np.ndarray[Any, Any]:
     array = np.empty(len(texts), dtype=np.object_)
     array[:] = texts
     return array.reshape(tensor.shape())
+
+
+async def test_a_model_that_is_loaded_again_keeps_its_id(client: Client) -> None:
+    client.index = [("m", "LOADING", "")]
+    model = (await triton.Triton("localhost:1").models({"m": replace(READY, model_id="acme/tiny")}))["m"]
+    assert (model.state, model.model_id) == (State.LOADING, "acme/tiny")

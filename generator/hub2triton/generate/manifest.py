@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hub2triton import __version__
+from hub2triton.generate.options import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ class Manifest:
         task: The task's name.
         library: The library that loads the model.
         files: SHA-256 by path, as written; a file that differs from it was edited since.
+        on_hub: The model's files that are left on the Hub until it is loaded.
     """
 
     generator: str
@@ -36,6 +38,7 @@ class Manifest:
     task: str
     library: str
     files: Mapping[str, str]
+    on_hub: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, plan: Plan, files: Mapping[str, str]) -> Manifest:
@@ -50,6 +53,7 @@ class Manifest:
             task=plan.spec.name,
             library=plan.library.value,
             files=dict(sorted(files.items())),
+            on_hub=[file.path for file in plan.files] if plan.options.weights is Weights.HUB else [],
         )
 
     def to_json(self) -> str:

@@ -42,8 +42,7 @@ class Catalogue:
             return self._models
         async with self._reading:
             if self._read_at < asked_at:  # nobody else has read it while this one waited
-                known = {} if fresh else self._models
-                self._models = await self._triton.models(known)
+                self._models = await self._triton.models(self._models, fresh=fresh)
                 self._read_at = time.monotonic()
         return self._models
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hub2triton.tasks.spec import Profile
+
 GRACE_S = 2
 """How long requests under way may still take when the shim is told to stop."""
 
@@ -21,7 +23,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         import uvicorn
 
         from hub2triton.shim import app
-        from hub2triton.tasks.spec import Profile
     except ImportError as error:
         print(f"hf-shim: {error}; install it with: pip install 'hub2triton[serve]'", file=sys.stderr)
         return 2
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         triton_metrics=given.triton_metrics,
         max_body_bytes=given.max_body_bytes,
         max_rows=given.max_rows,
-        profile=Profile(given.profile),
+        profile=given.profile,
     )
     uvicorn.run(
         app.create(settings),
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(flag: str, default: str | int | None, text: str, **more: object) -> None:
         variable = "HUB2TRITON_" + flag.removeprefix("--").replace("-", "_").upper()
-        kind = type(default) if default is not None else str
+        kind = more.pop("type", type(default) if default is not None else str)
         value = os.environ.get(variable, default)
         parser.add_argument(flag, default=value, type=kind, help=f"{text} [{variable}]", **more)  # type: ignore[arg-type]
 
@@ -66,7 +67,17 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--profile",
         "toolkit",
-        "the form of answers for callers that are not known by their headers",
-        choices=("toolkit", "python", "javascript"),
+        "the form of answers for callers that are not known by their headers: toolkit, python or javascript",
+        type=_profile,
     )
     return parser
+
+
+def _profile(text: str) -> Profile:
+    # Not by argparse's choices: those are not held against what comes from the environment.
+    from hub2triton.tasks.spec import Profile
+
+    try:
+        return Profile(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be toolkit, python or javascript, not {text!r}") from None

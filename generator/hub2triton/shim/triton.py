@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -42,11 +43,12 @@ class Triton:
         """Ends the connection."""
         await self._client.close()
 
-    async def models(self, known: Mapping[str, Model]) -> dict[str, Model]:
+    async def models(self, known: Mapping[str, Model], *, fresh: bool = False) -> dict[str, Model]:
         """All models that Triton was told to serve, by name.
 
         Args:
-            known: What was found before; the configuration of a model that has stayed ready is not asked again.
+            known: What was found before.
+            fresh: Whether to read the configuration of a model anew even where it has stayed ready.
 
         Raises:
             NotReady: Triton does not answer.
@@ -61,12 +63,12 @@ class Triton:
                 if state is State.FAILED and entry.reason in BETWEEN_LOADS:
                     state = State.LOADING
                 before = known.get(entry.name)
-                if before is not None and before.state is state is State.READY:
+                if state is not State.READY:  # by what it was, it is still found by its Hub id
+                    found[entry.name] = replace(before or Model(entry.name, state), state=state, reason=entry.reason)
+                elif before is not None and before.state is State.READY and not fresh:
                     found[entry.name] = before
-                elif state is State.READY:
-                    found[entry.name] = await self._configured(entry.name)
                 else:
-                    found[entry.name] = Model(entry.name, state, entry.reason)
+                    found[entry.name] = await self._configured(entry.name)
         except InferenceServerException as error:
             raise _failure(error) from None
         return found
@@ -113,7 +115,12 @@ class Triton:
         return tensors.answers(found, model.outputs)
 
     async def _configured(self, name: str) -> Model:
-        config = (await self._client.get_model_config(name)).config
+        try:
+            config = (await self._client.get_model_config(name)).config
+        except InferenceServerException as error:
+            if error.status() == str(grpc.StatusCode.NOT_FOUND):  # unloaded since it was listed
+                return Model(name, State.LOADING)
+            raise
         parameters = model_config.parameters(config)
         spec = tasks.find(parameters.get("task", ""))
         if spec is None:

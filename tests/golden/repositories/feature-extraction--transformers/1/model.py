@@ -19,4 +19,4 @@ class TritonPythonModel(Model[str]):
         return row.text("text")
 
     def predict(self, items: list[str], **options: Unpack[TokenOptions]) -> list[Answer]:
-        return [{"last_hidden_state": states} for states in self.encoder.encode(items, **options)]
+        return [{"last_hidden_state": states} for states in self.encoder.states(items, **options)]
