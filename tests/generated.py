@@ -39,6 +39,7 @@ def plan_of(spec: TaskSpec, library: Library, **options: Any) -> Plan:
         spec=spec,
         library=library,
         variant=spec.variants[library],
+        task=spec.name,
         name="tiny",
         max_batch_size=spec.max_batch_size,
         files=(),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+import tritonclient.grpc
 from tests.e2e import service
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+Load = Callable[..., None]
 
 FAULTY = '''
 import os
@@ -68,3 +70,31 @@ def repository(minilm: Path, models_dir: Path, tmp_path_factory: pytest.TempPath
 def served(repository: Path) -> Iterator[service.Service]:
     """That repository, served."""
     yield from service.start([str(service.BIN / "serve-repo"), str(repository)])
+
+
+@pytest.fixture(scope="module")
+def load(served: service.Service, repository: Path) -> Iterator[Load]:
+    """Loads further models for one module's tests, into the server that runs, and unloads them after it.
+
+    `load(("name", model_folder, "task"), …)`; more of a tuple are options of generate-repo. Not all models of all
+    tasks at once: each is a process with torch in it.
+    """
+    address = f"127.0.0.1:{served.grpc_port}"
+    loaded: list[str] = []
+
+    def control(name: str, verb: str) -> None:
+        client = tritonclient.grpc.InferenceServerClient(address)
+        getattr(client, verb)(name)
+        client.close()
+
+    def load(*models: tuple[str | Path, ...]) -> None:
+        for name, folder, task, *options in models:
+            service.generate(folder, str(task), str(name), repository, *map(str, options))
+            loaded.append(str(name))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda model: control(str(model[0]), "load_model"), models))
+
+    yield load
+    for name in loaded:
+        control(name, "unload_model")
+        shutil.rmtree(repository / name)

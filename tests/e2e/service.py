@@ -112,9 +112,9 @@ def free_ports(count: int) -> list[int]:
             found.close()
 
 
-def generate(model: Path | str, task: str, name: str, output: Path) -> Path:
+def generate(model: Path | str, task: str, name: str, output: Path, *options: str) -> Path:
     """Runs generate-repo; gives the model's folder."""
-    command = [BIN / "generate-repo", model, "--task", task, "--name", name, "--output", output]
+    command = [BIN / "generate-repo", model, "--task", task, "--name", name, "--output", output, *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return output / name

@@ -225,7 +225,7 @@ def test_health_info_and_metrics(served: Service) -> None:
         assert response.headers["content-type"].startswith("text/plain")
         assert httpx.head(served.url + path).status_code == 200
     info = httpx.get(f"{served.url}/info").json()
-    assert {model["name"] for model in info["models"]} == {"minilm", "similarity", "features", "pooled", "faulty"}
+    assert {"minilm", "similarity", "features", "pooled", "faulty"} <= {model["name"] for model in info["models"]}
     assert all(model["state"] == "ready" for model in info["models"])
     page = httpx.get(f"{served.url}/metrics").text
     assert page.startswith("inf_batch_current_size ")

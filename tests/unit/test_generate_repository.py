@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,9 +112,12 @@ def test_a_repository_that_is_a_link_is_written_to(target: Path, tmp_path: Path)
     assert content(tmp_path / "elsewhere") == {"model/a": b"x"}
 
 
-@pytest.fixture
+@contextmanager
 def disk_full() -> Iterator[None]:
-    """No file may grow beyond 1000 bytes: what the system says of a full disk, it says of this."""
+    """No file may grow beyond 1000 bytes: what the system says of a full disk, it says of this.
+
+    No fixture: pytest writes its own output, which may be a longer file, before a fixture ends.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
@@ -124,19 +128,19 @@ def disk_full() -> Iterator[None]:
 
 @pytest.mark.parametrize("from_file", [False, True])
 def test_a_full_disk_leaves_what_was_there(
-    from_file: bool, target: Path, old: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest
+    from_file: bool, target: Path, old: dict[str, bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "source").write_bytes(b"x" * 5000)
     large = tmp_path / "source" if from_file else b"x" * 5000
-    request.getfixturevalue("disk_full")
-    with pytest.raises(UsageError, match=r"model cannot be written: .*\. Nothing was changed; make room"):
+    told = r"model cannot be written: .*\. Nothing was changed; make room"
+    with disk_full(), pytest.raises(UsageError, match=told):
         write(target, {"a": b"new", "x": large})
     assert content(target) == old
     assert left_behind(target) == []
 
 
-def test_a_full_disk_leaves_nothing_where_nothing_was(target: Path, disk_full: None) -> None:
-    with pytest.raises(UsageError):
+def test_a_full_disk_leaves_nothing_where_nothing_was(target: Path) -> None:
+    with disk_full(), pytest.raises(UsageError):
         write(target, {"a": b"x", "x": b"x" * 5000})
     assert not target.exists()
     assert left_behind(target) == []

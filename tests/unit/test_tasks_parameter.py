@@ -84,7 +84,6 @@ def test_values_that_fit_are_taken_as_they_are(name: str, value: Any) -> None:
         ("truncate", "true", "must be true or false"),
         ("side", "up", "must be one of left, right, not the string 'up'"),
         ("side", 1, "must be one of left, right"),
-        ("labels", "a", "must be a list of strings"),
         ("generate", [], "must be an object, not a list"),
     ],
 )
@@ -97,3 +96,20 @@ def test_values_that_do_not_fit_are_refused(name: str, value: Any, words: str) -
 
 def test_choices_may_be_written_in_any_case() -> None:
     assert merge({"side": "LEFT"}) == {"side": "left"}
+
+
+def test_a_string_where_a_list_is_meant_is_a_list_of_one_or_cut_at_its_commas() -> None:
+    specs = (ParameterSpec("stop", list, ""), ParameterSpec("labels", list, "", commas=True))
+    found = merged(
+        Payload.from_json({"inputs": "", "parameters": {"stop": "a, b", "labels": "a, b,"}}, Limits()), specs
+    )
+    assert found == {"stop": ["a, b"], "labels": ["a", "b"]}
+
+
+@pytest.mark.parametrize("name", ["generate", "generate_kwargs", "generateParameters", "generation_parameters"])
+def test_parameters_of_generation_may_stand_in_an_object_of_their_own(name: str) -> None:
+    specs = (ParameterSpec("top_k", int, ""), ParameterSpec("seed", int, ""))
+    assert merged(Payload.from_json({"inputs": "", "parameters": {name: {"topK": 5}, "seed": 1}}, Limits()), specs) == {
+        "top_k": 5,
+        "seed": 1,
+    }

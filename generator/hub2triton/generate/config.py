@@ -43,7 +43,7 @@ def _parameters(plan: Plan) -> list[tuple[str, str, str]]:
     """Name, value and comment of every parameter; the runtime reads them in hf_runtime/settings.py."""
     options = plan.options
     return [
-        ("task", plan.spec.name, "What this model is. The HTTP shim shapes its payloads by the task."),
+        ("task", plan.task, "What this model is. The HTTP shim shapes its payloads by the task."),
         ("model_id", plan.source.model_id, ""),
         ("revision", plan.source.revision or "", ""),
         ("generator_version", __version__, ""),

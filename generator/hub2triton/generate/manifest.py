@@ -50,7 +50,7 @@ class Manifest:
                 "model_id": plan.source.model_id,
                 "revision": plan.source.revision,
             },
-            task=plan.spec.name,
+            task=plan.task,
             library=plan.library.value,
             files=dict(sorted(files.items())),
             on_hub=[file.path for file in plan.files] if plan.options.weights is Weights.HUB else [],

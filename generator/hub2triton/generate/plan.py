@@ -37,6 +37,7 @@ class Plan:
     """What will be written.
 
     Attributes:
+        task: The task's name, or the one that says more, such as translation_en_to_fr.
         name: The folder in the model repository, and the model's name in Triton.
         files: The model's files that are needed, whether they are put into the repository or not.
         decisions: The values that the user may want to look at.
@@ -47,6 +48,7 @@ class Plan:
     spec: TaskSpec
     library: Library
     variant: Variant
+    task: str
     name: str
     max_batch_size: int
     files: tuple[SourceFile, ...]
@@ -65,6 +67,8 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
             "--weights hub needs a model on the Hub, but this is a local directory; use --weights copy or link"
         )
     spec, task_reason = _task(options, source, facts)
+    given = options.task or source.pipeline_tag or ""
+    task = given if spec.pattern is not None and re.fullmatch(spec.pattern, given) else spec.name
     _check_fit(spec, source, facts)
     library, library_reason = _library(spec, facts)
     name, name_reason = _name(options, source)
@@ -74,7 +78,7 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
     decisions = (
         Decision("model", source.model_id, "a local directory" if source.origin is Origin.LOCAL else "the Hub"),
         Decision("revision", source.revision or "none", _revision_reason(options, source)),
-        Decision("task", spec.name, task_reason),
+        Decision("task", task, task_reason),
         Decision("library", library.value, library_reason),
         Decision("name", name, name_reason),
         Decision("device", options.device.value, _given(options.device.value != "auto", "--device")),
@@ -89,6 +93,7 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         spec=spec,
         library=library,
         variant=spec.variants[library],
+        task=task,
         name=name,
         max_batch_size=batch,
         files=select(source.files),

@@ -130,7 +130,8 @@ class Shim:
         assert model.spec is not None  # noqa: S101 (a ready model has one)
         request.state.model = model.name
         try:
-            payload = Payload.from_json(body, Limits(model.max_text_length, self.settings.max_rows))
+            limits = Limits(model.max_text_length, self.settings.max_rows)
+            payload = Payload.from_json(body, limits, model.spec.root_forms)
             call = model.spec.encode(payload)
         except PayloadError as error:
             raise Invalid(str(error), status=error.status) from None

@@ -67,6 +67,11 @@ class Catalogue:
                 refusal = NotReady(f"the model {model.name!r} is being loaded")
             except NotReady as error:
                 refusal = error
+            except Unknown:
+                if fresh:
+                    raise
+                fresh = True  # it may have been loaded since
+                continue
             if time.monotonic() > deadline:
                 raise refusal
             await asyncio.sleep(POLL_S)

@@ -13,7 +13,8 @@ import numpy as np
 
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
-from hub2triton.tasks.spec import Answer, Call, Json, Library, Need, Profile, Row, TaskSpec, Variant
+from hub2triton.tasks.reading import TEXT, TOKENIZER, WEIGHTS
+from hub2triton.tasks.spec import Answer, Call, Json, Library, Profile, Row, TaskSpec, Variant
 from hub2triton.tensor import COUNT, DataType, TensorSpec
 
 if TYPE_CHECKING:
@@ -31,15 +32,8 @@ EMBEDDING = (
     *TRUNCATION,
     ParameterSpec("dimensions", int, "Keep the first so many numbers of each vector; default all.", minimum=1),
 )
-TEXT = TensorSpec("text", DataType.BYTES, (1,), "one UTF-8 text per row; texts of any length batch together")
 VECTOR = TensorSpec("embedding", DataType.FP32, (-1,), "the text's vector")
 STATES = TensorSpec("last_hidden_state", DataType.FP32, (-1, -1), "a vector for every token: [tokens, hidden size]")
-
-TOKENIZER = Need(
-    ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "*.model", "*/tokenizer.json"),
-    "it has no tokenizer, so it does not read text",
-)
-WEIGHTS = Need(("*.safetensors", "*.bin"), "it has no PyTorch weights (*.safetensors or *.bin)")
 
 
 def encode_embeddings(payload: Payload) -> Call:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,13 @@ class ParameterSpec:
     """One parameter of a task.
 
     Attributes:
-        type: The JSON type: bool, int, float, str or dict; a list is `list` of strings.
+        type: The JSON type: bool, int, float, str or dict, or `list` for a list of strings; a single string where a
+            list is meant becomes a list of one.
         description: For people; says what happens where it is not given.
         choices: The only values it may have, in lower case; callers may write them in any case.
         aliases: Other names, besides the camelCase one, which is always understood.
         minimum: The smallest number it may be.
+        commas: Whether a string where a list is meant is cut at its commas.
     """
 
     name: str
@@ -31,7 +33,11 @@ class ParameterSpec:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     minimum: float | None = None
+    commas: bool = False
 
+
+NESTED = frozenset({"generate", "generate_kwargs", "generate_parameters", "generation_parameters"})
+"""Names that clients give to an object of parameters inside the parameters."""
 
 IGNORED = frozenset({"options", "stream", "model", "use_cache", "wait_for_model"})
 """Root keys that clients of hosted endpoints send and that mean nothing here."""
@@ -54,7 +60,7 @@ def merged(payload: Payload, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
         spec = by_name.get(snake_case(key))
         if spec is not None and value is not None:
             found[spec.name] = _checked(spec, value)
-    for key, value in payload.parameters.items():
+    for key, value in _flat(payload.parameters, by_name):
         spec = by_name.get(snake_case(key))
         if spec is None:
             if snake_case(key) in IGNORED:
@@ -63,6 +69,14 @@ def merged(payload: Payload, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
         if value is not None:
             found[spec.name] = _checked(spec, value)
     return found
+
+
+def _flat(parameters: Mapping[str, Any], names: Container[str]) -> Iterator[tuple[str, Any]]:
+    for key, value in parameters.items():
+        if snake_case(key) in NESTED and snake_case(key) not in names and isinstance(value, dict):
+            yield from value.items()
+        else:
+            yield key, value
 
 
 def snake_case(name: str) -> str:
@@ -75,13 +89,22 @@ def _checked(spec: ParameterSpec, value: Any) -> Any:
         if isinstance(value, str) and value.lower() in spec.choices:
             return value.lower()
         raise PayloadError(f"parameter {spec.name!r} must be one of {', '.join(spec.choices)}, not {kind(value)}")
+    if spec.type is list:
+        return _strings(spec, value)
     wrong_bool = isinstance(value, bool) and spec.type is not bool  # True is an int to Python
     fits = isinstance(value, int | float) if spec.type is float else isinstance(value, spec.type)
     if wrong_bool or not fits:
-        words = TYPE_WORDS.get(spec.type, "a list of strings")
-        raise PayloadError(f"parameter {spec.name!r} must be {words}, not {kind(value)}")
+        raise PayloadError(f"parameter {spec.name!r} must be {TYPE_WORDS[spec.type]}, not {kind(value)}")
     if spec.minimum is not None and value < spec.minimum:
         raise PayloadError(f"parameter {spec.name!r} must be at least {spec.minimum:g}, not {value}")
+    return value
+
+
+def _strings(spec: ParameterSpec, value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()] if spec.commas else [value]
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise PayloadError(f"parameter {spec.name!r} must be a list of strings, not {kind(value)}")
     return value
 
 

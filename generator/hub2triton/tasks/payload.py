@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAX_SHOWN = 60
 
@@ -53,8 +53,13 @@ class Payload:
     limits: Limits
 
     @classmethod
-    def from_json(cls, body: Any, limits: Limits) -> Payload:
+    def from_json(cls, body: Any, limits: Limits, root_forms: Sequence[tuple[str, ...]] = ()) -> Payload:
         """Takes a parsed body apart.
+
+        Args:
+            body: What the JSON held.
+            limits: What its sizes are held against.
+            root_forms: Keys that may stand at the root in place of `inputs`; together they become the inputs.
 
         Raises:
             PayloadError: Not an object, no `inputs`, or `parameters` that is no object.
@@ -62,6 +67,9 @@ class Payload:
         if not isinstance(body, dict):
             raise PayloadError(f'the body must be a JSON object such as {{"inputs": …}}, not {kind(body)}')
         root = {str(key): value for key, value in body.items()}
+        form = next((form for form in root_forms if "inputs" not in root and root.keys() >= set(form)), None)
+        if form is not None:
+            root["inputs"] = {key: root.pop(key) for key in form}
         if "inputs" not in root:
             given = ", ".join(repr(key) for key in list(root)[:8]) or "none"
             raise PayloadError(f'the body has no key "inputs" (keys given: {given})')

@@ -100,6 +100,8 @@ class TaskSpec:
         aliases: Other names that mean it.
         variants: The ways to serve it, by library.
         library: The library a model is loaded with unless its files say otherwise.
+        pattern: A regular expression of further names that mean it and say more, such as translation_en_to_fr; a model
+            keeps the name it was given.
         library_marks: Libraries whose models, by their own file such as modules.json, are for this task first of all.
         architectures: Glob patterns of the class names in config.json that this task is the natural one for.
         needs: What a model's files must hold.
@@ -108,6 +110,7 @@ class TaskSpec:
         max_batch_size: Rows; what Triton's batcher merges up to.
         encode: Makes rows of a payload; raises PayloadError.
         example: A payload that works with every model of the task.
+        root_forms: Keys that may stand at the root of a body in place of `inputs`, as some clients send them.
     """
 
     name: str
@@ -119,7 +122,9 @@ class TaskSpec:
     encode: Callable[[Payload], Call]
     example: Mapping[str, Json]
     max_batch_size: int
+    root_forms: tuple[tuple[str, ...], ...] = ()
     aliases: tuple[str, ...] = ()
+    pattern: str | None = None
     library_marks: tuple[Library, ...] = ()
     architectures: tuple[str, ...] = ()
     needs: tuple[Need, ...] = field(default=())
