@@ -11,6 +11,7 @@ os.environ["HF_ENDPOINT"] = "http://127.0.0.1:1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -29,3 +30,22 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for build in (text.bert_base, text.roberta_base, text.gpt2_base, sentence.sentence_mean, sentence.sentence_prompts):
         build(folder / build.__name__)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds tiny models when they are first asked for: `tiny("bert_sentiment")` gives its folder.
+
+    Every module of tests/models names its builders in BUILDERS.
+    """
+    from tests import models
+
+    folder = tmp_path_factory.mktemp("tiny")
+
+    def build(name: str) -> Path:
+        place = folder / name
+        if not place.exists():
+            models.builder(name)(place)
+        return place
+
+    return build

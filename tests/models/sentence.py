@@ -45,3 +45,6 @@ def _transformer() -> Iterator[Transformer]:
 def _save(folder: Path, modules: list[nn.Module], prompts: Mapping[str, str] | None = None) -> None:
     model = SentenceTransformer(modules=modules, device="cpu", prompts=dict(prompts or {}))
     model.save(str(folder), create_model_card=False)
+
+
+BUILDERS = (sentence_mean, sentence_prompts)

@@ -81,3 +81,6 @@ def _save(
     with seeded():
         model(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+BUILDERS = (bert_base, roberta_base, gpt2_base)

@@ -1,0 +1,20 @@
+"""Tiny seeded models, one builder each: a function that writes a model into a folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def builder(name: str) -> Callable[[Path], None]:
+    """The builder of a model, by its name, from the BUILDERS of any module here."""
+    for module in pkgutil.iter_modules(__path__):
+        for found in getattr(importlib.import_module(f"{__name__}.{module.name}"), "BUILDERS", ()):
+            if found.__name__ == name:
+                return found  # type: ignore[no-any-return]
+    raise KeyError(name)
