@@ -129,9 +129,10 @@ class Shim:
         model = await self.catalogue.ready(name)
         assert model.spec is not None  # noqa: S101 (a ready model has one)
         request.state.model = model.name
+        caller = profile.of(request.headers, self.settings.profile)
         try:
             limits = Limits(model.max_text_length, self.settings.max_rows)
-            payload = Payload.from_json(body, limits, model.spec.root_forms)
+            payload = Payload.from_json(body, limits, model.spec.root_forms, caller)
             call = model.spec.encode(payload)
         except PayloadError as error:
             raise Invalid(str(error), status=error.status) from None
@@ -140,7 +141,7 @@ class Shim:
         except NotReady:  # it was ready a moment ago, and will be again
             await asyncio.sleep(HOLD_S)
             raise
-        return transport.json_response(call.decode(answers, profile.of(request.headers, self.settings.profile)))
+        return transport.json_response(call.decode(answers, caller))
 
 
 def _described(model: Model) -> dict[str, Json]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks.spec import Profile
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -45,21 +47,30 @@ class Payload:
         parameters: The value of `parameters`; empty where there is none.
         root: The other keys of the body.
         limits: What its sizes are held against.
+        profile: For whom it is answered; the defaults of some parameters depend on it.
     """
 
     inputs: Any
     parameters: Mapping[str, Any]
     root: Mapping[str, Any]
     limits: Limits
+    profile: Profile = Profile.TOOLKIT
 
     @classmethod
-    def from_json(cls, body: Any, limits: Limits, root_forms: Sequence[tuple[str, ...]] = ()) -> Payload:
+    def from_json(
+        cls,
+        body: Any,
+        limits: Limits,
+        root_forms: Sequence[tuple[str, ...]] = (),
+        profile: Profile = Profile.TOOLKIT,
+    ) -> Payload:
         """Takes a parsed body apart.
 
         Args:
             body: What the JSON held.
             limits: What its sizes are held against.
             root_forms: Keys that may stand at the root in place of `inputs`; together they become the inputs.
+            profile: For whom it is answered.
 
         Raises:
             PayloadError: Not an object, no `inputs`, or `parameters` that is no object.
@@ -79,7 +90,7 @@ class Payload:
             parameters = {}
         if not isinstance(parameters, dict):
             raise PayloadError(f'"parameters" must be an object, not {kind(parameters)}')
-        return cls(inputs, parameters, root, limits)
+        return cls(inputs, parameters, root, limits, profile)
 
     def text(self, value: Any, where: str) -> str:
         """Checks that a value is a text of acceptable length."""
