@@ -14,7 +14,8 @@ from sentence_transformers import SentenceTransformer
 from tests.e2e.service import Service
 from transformers import pipeline
 
-from hub2triton import tasks
+from hub2triton.tasks import embeddings
+from hub2triton.tasks.spec import TaskSpec
 
 pytestmark = pytest.mark.e2e
 
@@ -117,12 +118,10 @@ def test_features_of_a_sentence_transformers_model_are_pooled(served: Service, m
     assert np.array(post(served, "pooled", {"inputs": "the cat"})).shape == (1, reference.shape[1])
 
 
-@pytest.mark.parametrize("name", tasks.names())
-def test_the_example_of_every_task(served: Service, name: str) -> None:
-    spec = tasks.find(name)
-    assert spec is not None
+@pytest.mark.parametrize("spec", embeddings.SPECS, ids=lambda spec: spec.name)
+def test_the_example_of_a_task(served: Service, spec: TaskSpec) -> None:
     info = httpx.get(f"{served.url}/info").json()
-    model = next(model["name"] for model in info["models"] if model["task"] == name)
+    model = next(model["name"] for model in info["models"] if model["task"] == spec.name)
     assert post(served, model, dict(spec.example))
 
 
