@@ -226,7 +226,7 @@ def test_an_edited_file_is_not_overwritten(run: Callable[..., Result], written: 
     before = stamps(written.parent)
     result = run("--max-batch-size", "7")
     assert result.exit_code == 2
-    assert "edited by hand and would be overwritten or removed: config.pbtxt. Keep a copy" in result.errors
+    assert "edited or added by hand and would be overwritten or removed: config.pbtxt. Keep a copy" in result.errors
     assert stamps(written.parent) == before
 
 
@@ -330,7 +330,7 @@ def test_check_tells_every_difference_and_touches_nothing(
         "added: requirements.txt",
         "changed: 1/weights/config.json",
         "edited by hand: 1/model.py",
-        "edited by hand, and changed: 1/weights/tokenizer_config.json",
+        "by hand, and would be lost: 1/weights/tokenizer_config.json",
         "not from here: notes.txt",
     ]
     assert stamps(written.parent) == before

@@ -41,7 +41,7 @@ def generate(folder: Path, files: dict[str, str]) -> None:
         ("old", None, None, "removed"),
         ("old", "edited", None, "conflicts"),
         (None, "own", None, "foreign"),
-        (None, "own", "new", "changed"),
+        (None, "own", "new", "conflicts"),
         (None, "new", "new", None),
     ],
 )
@@ -95,7 +95,7 @@ def test_lines_name_the_kind_and_the_path() -> None:
         "changed: b",
         "removed: c",
         "edited by hand: d",
-        "edited by hand, and changed: e",
+        "by hand, and would be lost: e",
         "not from here: f",
         "not from here: g",
     ]

@@ -219,3 +219,14 @@ def test_what_a_killed_run_left_is_swept_away_and_a_running_ones_is_not(target: 
     assert not stale.exists()
     assert running.exists()
     assert foreign.exists()
+
+
+def test_a_folder_that_a_killed_run_had_moved_away_is_put_back(target: Path, old: dict[str, bytes]) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    away = target.parents[1] / f"{repository.STAGING}{ended.pid}-abc" / repository.OLD
+    away.mkdir(parents=True)
+    target.rename(away / target.name)
+    write(target.with_name("another"), {"a": b"x"})
+    assert content(target) == old
+    assert left_behind(target) == []

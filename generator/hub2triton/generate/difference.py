@@ -23,7 +23,7 @@ class Difference:
         changed: Would be written with another content.
         removed: Were written by an earlier generation, and would not be any more.
         edited: Were changed by hand since they were written, and would stay as they are.
-        conflicts: Were changed by hand, and would also be written anew or removed.
+        conflicts: Were changed or put there by hand, and would be written anew or removed.
         foreign: Were never written by a generation.
     """
 
@@ -46,7 +46,7 @@ class Difference:
             "changed": self.changed,
             "removed": self.removed,
             "edited by hand": self.edited,
-            "edited by hand, and changed": self.conflicts,
+            "by hand, and would be lost": self.conflicts,
             "not from here": self.foreign,
         }
         return [f"{mark}: {path}" for mark, paths in marks.items() for path in paths]
@@ -64,7 +64,7 @@ def compare(folder: Path, wanted: Mapping[str, str]) -> Difference:
             added.append(path)
         elif now == digest:
             continue
-        elif before is None or now == before:
+        elif now == before:
             changed.append(path)
         elif digest == before:
             edited.append(path)

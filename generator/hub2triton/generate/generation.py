@@ -111,7 +111,7 @@ def _guard(target: Path, found: Difference, *, force: bool) -> None:
         )
     if found.conflicts:
         raise UsageError(
-            f"these files of {target} were edited by hand and would be overwritten or removed: "
+            f"these files of {target} were edited or added by hand and would be overwritten or removed: "
             f"{', '.join(found.conflicts)}. Keep a copy of your changes and use --force, or choose another --name"
         )
 

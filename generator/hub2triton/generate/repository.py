@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 STAGING = ".hub2triton-"
+OLD = "old"
 
 
 def write(target: Path, contents: Mapping[str, bytes | Path], keep: Iterable[str], *, link: bool) -> None:
@@ -41,7 +42,7 @@ def write(target: Path, contents: Mapping[str, bytes | Path], keep: Iterable[str
             taken = dict(contents) | {path: target / path for path in kept}
             for path, content in taken.items():
                 _put(folder / path, content, link=link and path not in kept)
-            _swap(folder, target, staging / "old")
+            _swap(folder, target, staging / OLD / target.name)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise UsageError(
@@ -67,6 +68,7 @@ def _swap(new: Path, target: Path, old: Path) -> None:
     if not target.exists():
         new.rename(target)
         return
+    old.parent.mkdir()
     try:
         target.rename(old)
         new.rename(target)
@@ -82,7 +84,7 @@ def _staging(repository: Path) -> Iterator[Path]:
     beside = repository.resolve().parent
     same_device = beside.stat().st_dev == repository.stat().st_dev
     parent = beside if same_device and os.access(beside, os.W_OK) else repository
-    _sweep(parent)
+    _sweep(parent, repository)
     staging = Path(tempfile.mkdtemp(prefix=f"{STAGING}{os.getpid()}-", dir=parent))
     try:
         yield staging
@@ -90,9 +92,13 @@ def _staging(repository: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _sweep(parent: Path) -> None:
-    """Removes what a killed run has left behind."""
+def _sweep(parent: Path, repository: Path) -> None:
+    """Clears up behind a run that was killed: puts back a folder that it had moved away, and removes the rest."""
     for left in parent.glob(f"{STAGING}*"):
         pid = left.name.removeprefix(STAGING).split("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            shutil.rmtree(left, ignore_errors=True)
+        if not pid.isdigit() or Path("/proc", pid).exists():
+            continue
+        for old in left.glob(f"{OLD}/*"):
+            if not (repository / old.name).exists():
+                old.rename(repository / old.name)
+        shutil.rmtree(left, ignore_errors=True)
