@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ class Settings:
         threads: CPU threads of this instance.
         sub_batch_size: Rows that go through the model at once; a larger batch is cut.
         max_text_length: Characters; a longer text is refused instead of being tokenized.
+        parameters: All parameters of config.pbtxt as they stand there, those of one task alone included.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Settings:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     version_dir: Path
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_args(cls, args: Mapping[str, str]) -> Settings:
@@ -78,7 +80,16 @@ class Settings:
             inputs=tuple(_tensor(entry) for entry in config["input"]),
             outputs=tuple(_tensor(entry) for entry in config["output"]),
             version_dir=Path(args["model_repository"]) / args["model_version"],
+            parameters=given,
         )
+
+    def positive(self, name: str, default: int) -> int:
+        """A parameter of config.pbtxt that is a number.
+
+        Raises:
+            ValueError: It is no whole number of at least 1; the text names it.
+        """
+        return _positive(name, self.parameters.get(name, str(default)))
 
     def weights(self) -> str:
         """The local folder of the model's files, downloaded first where this repository does not hold them."""

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from . import torch_device, torch_text
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .settings import Settings
+
+Tokens = dict[str, Any]
+"""One tokenized text without padding: `input_ids` and what else the tokenizer gives, a list for each."""
 
 
 class TextModel:
@@ -32,17 +35,30 @@ class TextModel:
         Args:
             settings: Where from, onto which device, in which dtype.
             auto_class: Such as transformers' AutoModelForSequenceClassification.
+
+        Raises:
+            ValueError: The files hold no trained head of this class.
         """
         torch_device.use_threads(settings)
         folder, trust = settings.weights(), settings.trust_remote_code
         self.device = settings.device
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-        self.model = auto_class.from_pretrained(folder, trust_remote_code=trust, dtype=torch_device.dtype(settings))
+        self.model, loaded = auto_class.from_pretrained(
+            folder, trust_remote_code=trust, dtype=torch_device.dtype(settings), output_loading_info=True
+        )
+        if loaded["missing_keys"] and auto_class is not AutoModel:  # transformers would fill them with random numbers
+            raise ValueError(
+                f"the model has no weights for {', '.join(sorted(loaded['missing_keys'])[:3])}: it was not trained "
+                f"for {settings.task}; choose another task or model"
+            )
         self.model.to(self.device).eval()
         self.config = self.model.config
         # Some tokenizers give inputs that their model does not take, such as DistilBERT's token_type_ids.
         self.inputs = set(inspect.signature(self.model.forward).parameters)
         torch_text.allow_padding(self.tokenizer)
+        text_config = self.config.get_text_config()
+        if getattr(text_config, "pad_token_id", None) is None:  # the heads of causal models find the last token by it
+            text_config.pad_token_id = self.tokenizer.pad_token_id
         self.tokenizer.padding_side = "right"  # on the left it would move the tokens to other positions
         self.window = min(self.tokenizer.model_max_length, torch_text.positions(self.model))
 
@@ -51,10 +67,30 @@ class TextModel:
         options = {"padding": True, "truncation": True, "max_length": self.window, **options}
         return self.tokenizer(list(texts), None if pairs is None else list(pairs), return_tensors="pt", **options)
 
+    def tokens(self, texts: Sequence[str], pairs: Sequence[str] | None = None, **options: Any) -> list[Tokens]:
+        """Tokenizes texts, or pairs, without padding; cut at the window unless told otherwise.
+
+        With `return_overflowing_tokens` a long text gives several, each with its `overflow_to_sample_mapping`.
+        """
+        options = {"truncation": True, "max_length": self.window, "verbose": False, **options}
+        encoded = self.tokenizer(list(texts), None if pairs is None else list(pairs), **options)
+        return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+
+    def pad(self, rows: Sequence[Tokens]) -> Any:
+        """A batch for `forward` of what `tokens` gave, padded to the longest."""
+        names = [name for name in self.tokenizer.model_input_names if name in rows[0]]
+        columns = {name: [row[name] for row in rows] for name in names}
+        return self.tokenizer.pad(columns, padding=True, return_tensors="pt", verbose=False)
+
     @torch.inference_mode()
     def forward(self, encoded: Any) -> Any:
-        """What the model gives for a batch that `encode` made; its tensors are on the model's device."""
-        return self.model(**{name: tensor.to(self.device) for name, tensor in encoded.items() if name in self.inputs})
+        """What the model gives for a batch of `encode` or `pad`; its tensors are on the model's device."""
+        inputs: dict[str, Any] = {
+            name: tensor.to(self.device) for name, tensor in encoded.items() if name in self.inputs
+        }
+        if "use_cache" in self.inputs:  # nothing comes after this pass
+            inputs["use_cache"] = False
+        return self.model(**inputs)
 
     def refuse_long(self, texts: Sequence[str]) -> None:
         """Raises InvalidInput where a text has more tokens than the window."""

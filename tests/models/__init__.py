@@ -18,3 +18,23 @@ def builder(name: str) -> Callable[[Path], None]:
             if found.__name__ == name:
                 return found  # type: ignore[no-any-return]
     raise KeyError(name)
+
+
+OF_TASK = {
+    "conversational": "qwen2_chat",
+    "feature-extraction": "bert_base",
+    "fill-mask": "bert_masked",
+    "question-answering": "bert_squad",
+    "sentence-embeddings": "sentence_mean",
+    "sentence-ranking": "bert_cross_encoder",
+    "sentence-similarity": "sentence_mean",
+    "summarization": "bart_summary",
+    "table-question-answering": "tapas_wtq",
+    "text-classification": "distilbert_sentiment",
+    "text-generation": "gpt2_text",
+    "text2text-generation": "flan_t5",
+    "token-classification": "bert_entities",
+    "translation": "marian",
+    "zero-shot-classification": "roberta_nli",
+}
+"""A model for every task, on which the task's own example works."""

@@ -47,7 +47,8 @@ def test_config_declares_the_tasks_tensors(spec: TaskSpec, library: Library) -> 
         for tensors in (parsed.input, parsed.output)
     ]
     assert found == [declared((*spec.inputs, PARAMETERS)), declared(spec.variants[library].outputs)]
-    assert [tensor.name for tensor in parsed.input if tensor.optional] == [PARAMETERS.name]
+    optional = [tensor.name for tensor in (*spec.inputs, PARAMETERS) if tensor.optional]
+    assert [tensor.name for tensor in parsed.input if tensor.optional] == optional
 
 
 @each_variant
@@ -73,6 +74,7 @@ def test_config_has_the_settings_that_the_runtime_reads(spec: TaskSpec, library:
         "sub_batch_size": "16",
         "max_text_length": "1000000",
         "trust_remote_code": "false",
+        **{setting.name: setting.value for setting in spec.settings},
     }
 
 
@@ -134,14 +136,16 @@ def test_requirements_are_lines_that_pip_reads(spec: TaskSpec, library: Library)
 
     lines = generated.files_of(spec, library)["requirements.txt"].decode().splitlines()
     found = [str(Requirement(line)) for line in lines if not line.startswith("#")]
-    assert found == ["numpy", *(str(Requirement(line)) for line in library.requirements)]
+    wanted = (*library.requirements, *spec.variants[library].requirements)
+    assert found == ["numpy", *(str(Requirement(line)) for line in wanted)]
     assert len(found) == len(set(found))
 
 
 @each_variant
 def test_the_requirements_are_also_an_extra_of_the_distribution(spec: TaskSpec, library: Library) -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert set(library.requirements) <= set(project["optional-dependencies"]["cpu"])
+    named = {*library.requirements, *spec.variants[library].requirements}
+    assert named <= set(project["optional-dependencies"]["cpu"])
 
 
 @pytest.mark.parametrize("path", sorted(template.folder().rglob("*.py*")), ids=lambda path: path.name)

@@ -57,4 +57,5 @@ def _parameters(plan: Plan) -> list[tuple[str, str, str]]:
             "Characters; a longer text is refused, since tokenizing it would block the rest.",
         ),
         ("trust_remote_code", str(options.trust_remote_code).lower(), "Whether the model's own Python code may run."),
+        *((setting.name, setting.value, setting.description) for setting in plan.spec.settings),
     ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-FILES = ("config.json", "modules.json", "model_index.json")
+FILES = ("config.json", "modules.json", "config_sentence_transformers.json", "model_index.json")
 """The files that `read` looks into; a model has some of them."""
 
 
@@ -25,12 +25,14 @@ class Facts:
     Attributes:
         architectures: Class names of config.json, such as BertForSequenceClassification.
         library: The library whose own file is there: modules.json is sentence-transformers'.
+        kind: What sentence-transformers calls the model: SentenceTransformer, CrossEncoder or another.
         diffusers: Whether it is a diffusion pipeline (model_index.json).
     """
 
     architectures: tuple[str, ...]
     library: Library | None
     diffusers: bool
+    kind: str | None = None
 
 
 def read(folder: Path) -> Facts:
@@ -43,10 +45,14 @@ def read(folder: Path) -> Facts:
     architectures = config.get("architectures") or []
     if not isinstance(architectures, list):
         raise TaskMismatchError("config.json is damaged: its architectures are no list; save the model anew")
-    library = Library.SENTENCE_TRANSFORMERS if (folder / "modules.json").is_file() else None
+    library = kind = None
+    if (folder / "modules.json").is_file():
+        library = Library.SENTENCE_TRANSFORMERS
+        # Older versions, which knew but one kind, did not say it.
+        kind = str(_object(folder / "config_sentence_transformers.json").get("model_type", "SentenceTransformer"))
     if library is None and (folder / "config.json").is_file():
         library = Library.TRANSFORMERS
-    return Facts(tuple(map(str, architectures)), library, (folder / "model_index.json").is_file())
+    return Facts(tuple(map(str, architectures)), library, (folder / "model_index.json").is_file(), kind)
 
 
 def matches(patterns: Iterable[str], names: Iterable[str]) -> bool:

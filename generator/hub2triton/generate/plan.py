@@ -110,8 +110,8 @@ def _task(options: Options, source: Source, facts: Facts) -> tuple[TaskSpec, str
     if source.pipeline_tag is not None and (spec := tasks.find(source.pipeline_tag)) is not None:
         return spec, "the Hub's metadata" if source.origin is Origin.HUB else "the model card"
     for candidate in tasks.SPECS:
-        if facts.library is not None and facts.library in candidate.library_marks:
-            return candidate, "modules.json"
+        if facts.kind is not None and facts.kind in candidate.kinds:
+            return candidate, f"modules.json: {facts.kind}"
     for candidate in tasks.SPECS:
         if model_facts.matches(candidate.architectures, facts.architectures):
             return candidate, f"config.json: {facts.architectures[0]}"

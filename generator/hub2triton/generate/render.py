@@ -21,9 +21,10 @@ def render(plan: Plan) -> dict[str, bytes]:
     """
     model = template.render(f"models/{plan.variant.template}", model_id=plan.source.model_id)
     compile(model, "model.py", "exec")
+    requirements = (*plan.library.requirements, *plan.variant.requirements)
     files = {
         "config.pbtxt": config.render(plan).encode(),
-        "requirements.txt": template.render("requirements.txt.jinja", requirements=plan.library.requirements).encode(),
+        "requirements.txt": template.render("requirements.txt.jinja", requirements=requirements).encode(),
         f"{VERSION}/model.py": model.encode(),
     }
     return files | {f"{VERSION}/{path}": content for path, content in template.runtime_files(model).items()}

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--profile",
         "toolkit",
-        "the form of answers for callers that are not known by their headers: toolkit, python or javascript",
+        "the form of answers for callers that are not known by their headers: toolkit, python, python-0 or javascript",
         type=_profile,
     )
     return parser
@@ -80,4 +80,4 @@ def _profile(text: str) -> Profile:
     try:
         return Profile(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be toolkit, python or javascript, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be toolkit, python, python-0 or javascript, not {text!r}") from None

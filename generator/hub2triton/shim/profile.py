@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 HEADER = "x-client-profile"
 """Names the profile outright: some browsers do not let a client set its User-Agent."""
 
-USER_AGENTS = {"hf_hub/": Profile.PYTHON, "@huggingface/inference": Profile.JAVASCRIPT}
+USER_AGENTS = {
+    "hf_hub/0.": Profile.PYTHON_0,
+    "hf_hub/": Profile.PYTHON,
+    "@huggingface/inference": Profile.JAVASCRIPT,
+}
+"""What a User-Agent holds, and what that means; the first that is found counts."""
 
 
 def of(headers: Headers, default: Profile) -> Profile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hub2triton.tasks import answering, causal, classification, embeddings, ranking, seq2seq
+from hub2triton.tasks import answering, causal, classification, embeddings, ranking, seq2seq, tagging
 
 if TYPE_CHECKING:
     from hub2triton.tasks.spec import TaskSpec
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 SPECS: tuple[TaskSpec, ...] = (
     *embeddings.SPECS,
     *classification.SPECS,
+    *tagging.SPECS,
     *answering.SPECS,
     *ranking.SPECS,
     *seq2seq.SPECS,

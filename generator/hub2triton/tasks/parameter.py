@@ -21,10 +21,12 @@ class ParameterSpec:
         type: The JSON type: bool, int, float, str or dict, or `list` for a list of strings; a single string where a
             list is meant becomes a list of one.
         description: For people; says what happens where it is not given.
-        choices: The only values it may have, in lower case; callers may write them in any case.
+        choices: The only strings it may be, in lower case; callers may write them in any case. Where the type is not
+            str, they stand beside the values of that type, as "never" beside true and false.
         aliases: Other names, besides the camelCase one, which is always understood.
         minimum: The smallest number it may be.
         commas: Whether a string where a list is meant is cut at its commas.
+        objects: Whether a list is one of objects.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ParameterSpec:
     aliases: tuple[str, ...] = ()
     minimum: float | None = None
     commas: bool = False
+    objects: bool = False
 
 
 NESTED = frozenset({"generate", "generate_kwargs", "generate_parameters", "generation_parameters"})
@@ -85,26 +88,28 @@ def snake_case(name: str) -> str:
 
 
 def _checked(spec: ParameterSpec, value: Any) -> Any:
-    if spec.choices:
-        if isinstance(value, str) and value.lower() in spec.choices:
-            return value.lower()
+    if isinstance(value, str) and value.lower() in spec.choices:
+        return value.lower()
+    if spec.choices and spec.type is str:
         raise PayloadError(f"parameter {spec.name!r} must be one of {', '.join(spec.choices)}, not {kind(value)}")
     if spec.type is list:
-        return _strings(spec, value)
+        return _items(spec, value)
     wrong_bool = isinstance(value, bool) and spec.type is not bool  # True is an int to Python
     fits = isinstance(value, int | float) if spec.type is float else isinstance(value, spec.type)
     if wrong_bool or not fits:
-        raise PayloadError(f"parameter {spec.name!r} must be {TYPE_WORDS[spec.type]}, not {kind(value)}")
+        words = ", ".join((TYPE_WORDS[spec.type], *map(repr, spec.choices)))
+        raise PayloadError(f"parameter {spec.name!r} must be {words}, not {kind(value)}")
     if spec.minimum is not None and value < spec.minimum:
         raise PayloadError(f"parameter {spec.name!r} must be at least {spec.minimum:g}, not {value}")
     return value
 
 
-def _strings(spec: ParameterSpec, value: Any) -> list[str]:
-    if isinstance(value, str):
+def _items(spec: ParameterSpec, value: Any) -> list[Any]:
+    if isinstance(value, str) and not spec.objects:
         return [part.strip() for part in value.split(",") if part.strip()] if spec.commas else [value]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise PayloadError(f"parameter {spec.name!r} must be a list of strings, not {kind(value)}")
+    if not isinstance(value, list) or not all(isinstance(item, dict if spec.objects else str) for item in value):
+        items = "objects" if spec.objects else "strings"
+        raise PayloadError(f"parameter {spec.name!r} must be a list of {items}, not {kind(value)}")
     return value
 
 

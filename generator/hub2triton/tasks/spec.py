@@ -30,12 +30,13 @@ Answer = dict[str, "np.ndarray[Any, Any]"]
 class Profile(Enum):
     """For whom a response is shaped: the same answer has other JSON forms for other clients.
 
-    TOOLKIT is what Hugging Face's own inference container answers; the two others are what the parsers of
-    huggingface_hub (Python) and @huggingface/inference (JavaScript) require.
+    TOOLKIT is what Hugging Face's own inference container answers; the others are what the parsers of
+    huggingface_hub (PYTHON; PYTHON_0 before its version 1) and @huggingface/inference (JAVASCRIPT) require.
     """
 
     TOOLKIT = "toolkit"
     PYTHON = "python"
+    PYTHON_0 = "python-0"
     JAVASCRIPT = "javascript"
 
 
@@ -61,10 +62,26 @@ class Variant:
     Attributes:
         template: The file in templates/models/ that becomes model.py.
         outputs: What that model.py answers.
+        requirements: Lines for a requirements file, of what it imports besides the library.
     """
 
     template: str
     outputs: tuple[TensorSpec, ...]
+    requirements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter of config.pbtxt that one task alone has; the runtime reads it from `Settings.parameters`.
+
+    Attributes:
+        value: What is written when a model is generated.
+        description: For the operator; it becomes a comment in config.pbtxt.
+    """
+
+    name: str
+    value: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -102,12 +119,13 @@ class TaskSpec:
         library: The library a model is loaded with unless its files say otherwise.
         pattern: A regular expression of further names that mean it and say more, such as translation_en_to_fr; a model
             keeps the name it was given.
-        library_marks: Libraries whose models, by their own file such as modules.json, are for this task first of all.
+        kinds: What sentence-transformers calls models that this task is the natural one for.
         architectures: Glob patterns of the class names in config.json that this task is the natural one for.
         needs: What a model's files must hold.
         inputs: What its models take, `parameters_json` apart.
         parameters: What `parameters` may hold.
         max_batch_size: Rows; what Triton's batcher merges up to.
+        settings: What config.pbtxt holds besides what every task has there.
         encode: Makes rows of a payload; raises PayloadError.
         example: A payload that works with every model of the task.
         root_forms: Keys that may stand at the root of a body in place of `inputs`, as some clients send them.
@@ -125,9 +143,10 @@ class TaskSpec:
     root_forms: tuple[tuple[str, ...], ...] = ()
     aliases: tuple[str, ...] = ()
     pattern: str | None = None
-    library_marks: tuple[Library, ...] = ()
+    kinds: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
     needs: tuple[Need, ...] = field(default=())
+    settings: tuple[Setting, ...] = ()
 
     def example_json(self) -> str:
         """The example as a request's body."""

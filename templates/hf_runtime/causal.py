@@ -1,0 +1,233 @@
+"""A causal language model: prompts of one batch continued, each as if it were alone."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, get_type_hints
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from . import torch_text
+from .batch import grouped
+from .continuation import Continuation, Reader
+from .error import InvalidInput
+from .generation import SAMPLING, GenerateOptions, checked, generate
+from .parameters import parse
+from .text_model import TextModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .settings import Settings
+
+DEFAULTS: dict[str, Any] = {"do_sample": True, "temperature": 0.7, "max_new_tokens": 256}
+"""What transformers' text-generation pipeline does where neither caller nor model says otherwise."""
+
+MAX_NEW_TOKENS = 4096
+"""The limit of a request, where config.pbtxt has none."""
+
+
+class CausalOptions(GenerateOptions, total=False):
+    """The parameters of a request for texts to be continued.
+
+    Attributes:
+        frequency_penalty: Taken off a token's score for each time it was generated.
+        truncate: Keep the last so many tokens of a prompt.
+        handle_long_generation: `hole` cuts a prompt on the left until the new tokens fit behind it.
+        prefix: A text put before each prompt; it is not shown.
+        add_special_tokens: Those that the tokenizer puts around a text.
+        return_full_text: The prompt with its continuation (the default), or the continuation alone.
+        clean_up_tokenization_spaces: Remove the spaces before punctuation.
+        skip_special_tokens: Leave tokens such as the end of text out of the text (the default).
+        details: Nothing to a model: it always tells how a text ended. The HTTP shim shows it.
+    """
+
+    frequency_penalty: float
+    truncate: int
+    handle_long_generation: Literal["hole"]
+    prefix: str
+    add_special_tokens: bool
+    return_full_text: bool
+    clean_up_tokenization_spaces: bool
+    skip_special_tokens: bool
+    details: bool
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """A tokenized prompt, and the smallest and largest number of tokens to put behind it."""
+
+    ids: list[int]
+    at_least: int
+    at_most: int
+
+
+class CausalModel(TextModel):
+    """The model of a folder with its head for the next token.
+
+    Attributes:
+        positions: Tokens that prompt and answer may have together.
+        limit: New tokens that a request may ask for.
+        defaults: The operator's, for parameters that a request leaves out; they go before the model's own.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, AutoModelForCausalLM)
+        self.tokenizer.padding_side = self.tokenizer.truncation_side = "left"
+        self.positions = torch_text.positions(self.model)
+        self.limit = settings.positive("max_new_tokens", MAX_NEW_TOKENS)
+        self.defaults = _defaults(settings.parameters.get("generation_defaults", ""))
+        config = self.model.generation_config
+        self.own = {name: value for name in HINTS if (value := getattr(config, name, None)) is not None}
+        ends = config.eos_token_id
+        self.ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        # generate() comments on every combination of parameters, once for each request.
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        warnings.filterwarnings("ignore", module="transformers")
+
+    def complete(self, texts: Sequence[str], **options: Unpack[CausalOptions]) -> list[list[Continuation]]:
+        """Continues texts: for each as many times as `num_return_sequences` says.
+
+        Raises:
+            InvalidInput: A prompt too long, or a parameter that cannot be.
+        """
+        prefix = options.get("prefix", getattr(self.config, "prefix", None) or "")
+        given = {"add_special_tokens": options["add_special_tokens"]} if "add_special_tokens" in options else {}
+        hidden = len(self.tokenizer(prefix, add_special_tokens=False)["input_ids"]) if prefix else 0
+        ids = [self.prompt(prefix + text, options, **given) for text in texts]
+        found = self.follow(ids, options, hidden)
+        if not options.get("return_full_text", True):
+            return found
+        return [
+            [Continuation(text + new.text, new.finish_reason, new.tokens) for new in row]
+            for text, row in zip(texts, found, strict=True)
+        ]
+
+    def prompt(self, text: str, options: CausalOptions, **given: Any) -> list[int]:
+        """The tokens of a prompt; at least one, for the model must begin somewhere."""
+        if "truncate" in options:
+            if options["truncate"] < 1:
+                raise InvalidInput(f"parameter 'truncate' must be at least 1, not {options['truncate']}")
+            given |= {"truncation": True, "max_length": min(options["truncate"], self.positions)}
+        ids: list[int] = self.tokenizer(text, verbose=False, **given)["input_ids"]
+        if "truncate" in options:
+            ids = ids[-options["truncate"] :]
+        if not ids:
+            begin = self.model.generation_config.bos_token_id
+            if begin is None:
+                raise InvalidInput("the prompt is empty, and this model has no token to begin a text with")
+            ids = [begin]
+        return ids
+
+    def follow(self, prompts: Sequence[list[int]], options: CausalOptions, hidden: int = 0) -> list[list[Continuation]]:
+        """Continues tokenized prompts; `hidden` tokens of each are not the caller's and do not count for max_length."""
+        checked(options)
+        rows = [self._fitted(ids, options, hidden) for ids in prompts]
+        # Beside a longer prompt there may be less room, and one row's end must not be its neighbour's.
+        groups = grouped(range(len(rows)), key=lambda index: (rows[index].at_least, rows[index].at_most))
+        answers: dict[int, list[Continuation]] = {}
+        for group in groups:
+            answers.update(zip(group, self._generated([rows[index] for index in group], options), strict=True))
+        return [answers[index] for index in range(len(rows))]
+
+    def _fitted(self, ids: list[int], options: CausalOptions, hidden: int) -> _Prompt:
+        own = len(ids) - hidden
+        at_most = self._most(own, options)
+        if options.get("handle_long_generation") == "hole" and len(ids) + at_most > self.positions:
+            if at_most >= self.positions:
+                raise InvalidInput(
+                    f"handle_long_generation cannot make room for {at_most} new tokens: this model has "
+                    f"{self.positions} positions in all; lower max_new_tokens"
+                )
+            ids = ids[at_most - self.positions :]
+        if len(ids) > self.positions:
+            raise InvalidInput(
+                f"the prompt has {len(ids)} tokens, but this model has {self.positions} positions; shorten it, or "
+                "keep only its end with truncate"
+            )
+        # The last token is only written, never read: it takes no position.
+        at_most = min(at_most, self.positions - len(ids) + 1)
+        at_least = self._length("min_new_tokens", "min_length", own, options) or 0
+        return _Prompt(ids, min(max(at_least, 0), at_most), at_most)
+
+    def _most(self, own: int, options: CausalOptions) -> int:
+        asked = _length_in(cast("Mapping[str, Any]", options), "max_new_tokens", "max_length", own)
+        if asked is None:
+            wanted = self._length("max_new_tokens", "max_length", own, {})
+            return min(max(DEFAULTS["max_new_tokens"] if wanted is None else wanted, 1), self.limit)
+        if asked > self.limit:
+            raise InvalidInput(
+                f"{asked} new tokens are more than the {self.limit} that this model generates in one request; lower "
+                "max_new_tokens (the limit is max_new_tokens in config.pbtxt)"
+            )
+        if asked < 1:
+            raise InvalidInput(
+                f"max_length {options['max_length']} leaves no room for an answer: the prompt alone has {own} tokens; "
+                "raise it, or give max_new_tokens instead"
+            )
+        return asked
+
+    def _length(self, new: str, total: str, own: int, options: CausalOptions) -> int | None:
+        """A number of new tokens: what the caller says, else the operator, else the model."""
+        layers = (cast("Mapping[str, Any]", options), self.defaults, self.own)
+        found = (_length_in(layer, new, total, own) for layer in layers)
+        return next((value for value in found if value is not None), None)
+
+    def _generated(self, rows: Sequence[_Prompt], options: CausalOptions) -> list[list[Continuation]]:
+        width = max(len(row.ids) for row in rows)
+        padding = self.tokenizer.pad_token_id or 0
+        inputs = {
+            "input_ids": torch.tensor([[padding] * (width - len(row.ids)) + row.ids for row in rows]),
+            "attention_mask": torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows]),
+        }
+        asked = self._asked(options) | {"max_new_tokens": rows[0].at_most, "min_new_tokens": rows[0].at_least}
+        ids = generate(
+            self.model,
+            self.tokenizer,
+            {name: tensor.to(self.device) for name, tensor in inputs.items()},
+            cast("GenerateOptions", asked),
+        )
+        reader = Reader(
+            self.tokenizer,
+            self.ends,
+            [text for text in asked.get("stop") or () if text],
+            skip_special_tokens=options.get("skip_special_tokens", True),
+            clean_up_tokenization_spaces=options.get("clean_up_tokenization_spaces"),
+        )
+        new = [reader.read(row) for row in ids[:, width:].tolist()]
+        copies = len(new) // len(rows)
+        return [new[start : start + copies] for start in range(0, len(new), copies)]
+
+    def _asked(self, options: CausalOptions) -> dict[str, Any]:
+        """What `generate` is to be told, lengths apart."""
+        told = {name: value for name, value in options.items() if name in HINTS or name == "frequency_penalty"}
+        told = {**self.defaults, **told}
+        told.pop("max_length", None)
+        told["min_length"] = 0  # the model's own, which would count padding too
+        if "do_sample" not in options and any(
+            name in options for name in SAMPLING
+        ):  # who gives a temperature wants it used
+            told["do_sample"] = True
+        for name in ("do_sample", "temperature"):
+            if name not in self.own:
+                told.setdefault(name, DEFAULTS[name])
+        return told
+
+
+HINTS: dict[str, Any] = get_type_hints(GenerateOptions)
+
+
+def _defaults(text: str) -> dict[str, Any]:
+    try:
+        return parse(text, HINTS)
+    except InvalidInput as error:
+        raise ValueError(f"parameter generation_defaults in config.pbtxt: {error}") from None
+
+
+def _length_in(layer: Mapping[str, Any], new: str, total: str, own: int) -> int | None:
+    if layer.get(new) is not None:
+        return int(layer[new])
+    return None if layer.get(total) is None else int(layer[total]) - own
