@@ -26,11 +26,18 @@ def test_a_transformers_model(tmp_path: Path) -> None:
 
 def test_a_sentence_transformers_model(tmp_path: Path) -> None:
     found = read(tmp_path, config={"architectures": ["BertModel"]}, modules=[])
-    assert found == facts.Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, diffusers=False)
+    kind = "SentenceTransformer"
+    assert found == facts.Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind=kind)
+
+
+def test_a_cross_encoder(tmp_path: Path) -> None:
+    (tmp_path / "config_sentence_transformers.json").write_text('{"model_type": "CrossEncoder"}')
+    assert read(tmp_path, modules=[]).kind == "CrossEncoder"
 
 
 def test_a_sentence_transformers_model_without_a_config(tmp_path: Path) -> None:
-    assert read(tmp_path, modules=[]) == facts.Facts((), Library.SENTENCE_TRANSFORMERS, diffusers=False)
+    found = read(tmp_path, modules=[])
+    assert found == facts.Facts((), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind="SentenceTransformer")
 
 
 def test_a_diffusion_pipeline(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from hub2triton.generate.source import Origin, Source, SourceFile
 from hub2triton.tasks.spec import Library
 
 PLAIN = Facts(("BertModel",), Library.TRANSFORMERS, diffusers=False)
-SENTENCE = Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, diffusers=False)
+SENTENCE = Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind="SentenceTransformer")
+CROSS = Facts(("BertForSequenceClassification",), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind="CrossEncoder")
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -38,8 +39,9 @@ def reasons(made: plan.Plan) -> dict[str, tuple[str, str]]:
         (PLAIN, "sentence-similarity", "feature-extraction", "feature-extraction", "--task"),
         (PLAIN, "sentence-similarity", None, "sentence-similarity", "the Hub's metadata"),
         (SENTENCE, "feature-extraction", None, "feature-extraction", "the Hub's metadata"),
-        (SENTENCE, "no-task-here", None, "sentence-embeddings", "modules.json"),
-        (SENTENCE, None, None, "sentence-embeddings", "modules.json"),
+        (SENTENCE, "no-task-here", None, "sentence-embeddings", "modules.json: SentenceTransformer"),
+        (SENTENCE, None, None, "sentence-embeddings", "modules.json: SentenceTransformer"),
+        (CROSS, None, None, "sentence-ranking", "modules.json: CrossEncoder"),
         (PLAIN, None, None, "feature-extraction", "config.json: BertModel"),
     ],
 )

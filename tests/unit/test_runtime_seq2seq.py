@@ -133,9 +133,14 @@ def test_what_was_asked_for_goes_before_all_defaults(ask: Ask, tiny: Callable[[s
 
 
 def test_an_answer_ends_where_the_decoder_has_no_positions_left(ask: Ask) -> None:
-    (answer,) = ask("summarization", "bart_summary", LONG, max_new_tokens=10_000, min_length=10_000)
-    (again,) = ask("summarization", "bart_summary", LONG, max_new_tokens=63, min_length=10_000)
+    (answer,) = ask("summarization", "bart_summary", LONG, max_new_tokens=4000, min_length=4000)
+    (again,) = ask("summarization", "bart_summary", LONG, max_new_tokens=63, min_length=4000)
     assert answer == again
+
+
+def test_more_tokens_than_the_operator_allows_are_refused(ask: Ask) -> None:
+    with pytest.raises(RefusedError, match="at most 4096, not 4097"):
+        ask("summarization", "bart_summary", LONG, max_new_tokens=4097)
 
 
 @pytest.mark.parametrize("beams", [1, 2, 4])
