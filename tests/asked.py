@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from tests import generated
 from triton_python_backend_utils import InferenceRequest, TritonError
 
@@ -22,34 +23,52 @@ if TYPE_CHECKING:
     from hub2triton.tasks.spec import Call
 
 
-class Asked:
-    """The model of a folder, generated for a task and initialized."""
+class RefusedError(Exception):
+    """The model's error in place of an answer."""
 
-    def __init__(self, task: str, folder: Path, output: Path) -> None:
+
+class Asked:
+    """The model of a folder, generated for a task and initialized.
+
+    Attributes:
+        rows: The most rows of a request, so that long lists make several.
+    """
+
+    def __init__(self, task: str, folder: Path, output: Path, *, rows: int = 5) -> None:
+        self.rows = rows
         plan = generation.plan(Options(model=str(folder), output=output, task=task, name=f"{task}-{folder.name}"))
         generation.write(plan, force=False)
         self.spec, self.outputs = plan.spec, plan.variant.outputs
         self.model = generated.initialized(output / plan.name)
+        torch.set_num_threads(1)  # for models as small as these, a team of threads only costs
 
-    def call(self, inputs: Any, **parameters: Any) -> Call:
+    def call(self, inputs: Any, profile: Profile = Profile.TOOLKIT, **parameters: Any) -> Call:
         """What a payload asks for."""
-        return self.spec.encode(Payload.from_json({"inputs": inputs, "parameters": parameters}, Limits()))
+        body = {"inputs": inputs, "parameters": parameters}
+        return self.spec.encode(Payload.from_json(body, Limits(), profile=profile))
 
     def requests(self, call: Call) -> list[InferenceRequest]:
-        """The requests to Triton; of at most five rows each, so that long lists make several."""
+        """The requests to Triton."""
         names = tuple(tensor.name for tensor in self.outputs)
         parameters = json.dumps(dict(call.parameters)).encode()
         found = []
-        for arrays in tensors.chunks(call.rows, (*self.spec.inputs, PARAMETERS), 5):
+        for arrays in tensors.chunks(call.rows, (*self.spec.inputs, PARAMETERS), self.rows):
             column = np.full((len(next(iter(arrays.values()))), 1), parameters, dtype=np.object_)
             found.append(InferenceRequest(arrays | {PARAMETERS.name: column}, names))
         return found
 
     def __call__(self, inputs: Any, profile: Profile = Profile.TOOLKIT, **parameters: Any) -> Any:
-        """The JSON of the answer."""
-        call = self.call(inputs, **parameters)
-        responses = self.model.execute(self.requests(call))
-        rows = [row for response in responses for row in tensors.answers(response.arrays, self.outputs)]
+        """The JSON of the answer.
+
+        Raises:
+            RefusedError: The model gives none.
+        """
+        call = self.call(inputs, profile, **parameters)
+        rows = []
+        for response in self.model.execute(self.requests(call)):
+            if response.error is not None:
+                raise RefusedError(response.error.message)
+            rows += tensors.answers(response.arrays, self.outputs)
         return json.loads(transport.json_response(call.decode(rows, profile)).body)
 
     def refusal(self, inputs: Any, **parameters: Any) -> str:

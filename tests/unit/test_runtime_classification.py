@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from tests import generated
+from tests.asked import Asked
 from tests.models import builder
 from tests.models.text import WINDOW
 from transformers import AutoConfig, pipeline
@@ -22,7 +21,7 @@ from hub2triton.generate import generation
 from hub2triton.generate.options import Options
 from hub2triton.shim import tensors, transport
 from hub2triton.tasks.payload import Limits, Payload
-from hub2triton.tasks.spec import Call, Profile
+from hub2triton.tasks.spec import Profile
 from hub2triton.tensor import PARAMETERS, DataType
 
 LONG = "the old horse saw a very large machine in the street " * 12
@@ -40,42 +39,7 @@ MASKS = ["the [MASK] is good", "a [MASK]", "🙂 cafe\u0301 漢字 has [MASK] in
 NUMPY = {DataType.FP32: np.float32, DataType.INT32: np.int32, DataType.BYTES: np.object_}
 
 
-class Served:
-    """A generated model, asked as the shim asks Triton."""
-
-    def __init__(self, task: str, folder: Path, output: Path) -> None:
-        plan = generation.plan(Options(model=str(folder), output=output, task=task, name=f"{task}-{folder.name}"))
-        generation.write(plan, force=False)
-        self.spec, self.outputs = plan.spec, plan.variant.outputs
-        self.model = generated.initialized(output / plan.name)
-
-    def call(self, inputs: Any, profile: Profile = Profile.TOOLKIT, **parameters: Any) -> Call:
-        body = {"inputs": inputs, "parameters": parameters}
-        return self.spec.encode(Payload.from_json(body, Limits(), profile=profile))
-
-    def requests(self, call: Call) -> list[InferenceRequest]:
-        names = tuple(tensor.name for tensor in self.outputs)
-        given = json.dumps(dict(call.parameters)).encode()
-        return [
-            InferenceRequest(
-                {**arrays, PARAMETERS.name: np.full((len(arrays["text"]), 1), given, dtype=np.object_)}, names
-            )
-            for arrays in tensors.chunks(call.rows, (*self.spec.inputs, PARAMETERS), 2)
-        ]
-
-    def __call__(self, inputs: Any, profile: Profile = Profile.TOOLKIT, **parameters: Any) -> Any:
-        call = self.call(inputs, profile, **parameters)
-        responses = self.model.execute(self.requests(call))
-        rows = [row for response in responses for row in tensors.answers(response.arrays, self.outputs)]
-        return json.loads(transport.json_response(call.decode(rows, profile)).body)
-
-    def refusal(self, inputs: Any, **parameters: Any) -> str:
-        (response,) = self.model.execute(self.requests(self.call(inputs, **parameters)))
-        assert response.refusal.code == 3  # the caller's mistake
-        return response.refusal.message
-
-
-Serve = Callable[[str, str], Served]
+Serve = Callable[[str, str], Asked]
 Reference = Callable[[str, str], Any]
 
 
@@ -84,10 +48,8 @@ def serve(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
     output = tmp_path_factory.mktemp("repository")
 
     @functools.cache
-    def load(task: str, name: str) -> Served:
-        made = Served(task, tiny(name), output)
-        torch.set_num_threads(1)  # for models as small as these, a team of threads only costs
-        return made
+    def load(task: str, name: str) -> Asked:
+        return Asked(task, tiny(name), output, rows=2)
 
     return load
 

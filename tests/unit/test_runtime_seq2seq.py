@@ -2,73 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from tests import generated
+from tests.asked import Asked, RefusedError
 from tests.oracle import record
 from tests.oracle.seq2seq import CASES, LONG, SHORT, TEXTS, TOO_LONG
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-from triton_python_backend_utils import InferenceRequest
 
 from hf_runtime import InvalidInput, language
 from hub2triton import tasks
-from hub2triton.generate import generation
-from hub2triton.generate.options import Options
-from hub2triton.shim import tensors
-from hub2triton.tasks.payload import Limits, Payload, PayloadError
-from hub2triton.tasks.spec import Profile
-from hub2triton.tensor import PARAMETERS
+from hub2triton.tasks.payload import PayloadError
 
 Ask = Callable[..., Any]
-
-
-class RefusedError(Exception):
-    pass
-
-
-class Served:
-    """A generated model of a task, asked as the shim asks Triton, with all rows in one batch."""
-
-    def __init__(self, task: str, model: Path, output: Path) -> None:
-        plan = generation.plan(Options(model=str(model), output=output, task=task, name=f"{task}-{model.name}"))
-        generation.write(plan, force=False)
-        self.spec, self.outputs = plan.spec, plan.variant.outputs
-        self.model = generated.initialized(output / plan.name)
-        torch.set_num_threads(1)  # two threads of a tiny model mostly wait for each other
-
-    def __call__(self, inputs: Any, profile: Profile = Profile.TOOLKIT, **parameters: Any) -> Any:
-        call = self.spec.encode(Payload.from_json({"inputs": inputs, "parameters": parameters}, Limits()))
-        given = json.dumps(dict(call.parameters)).encode()
-        requests = [
-            InferenceRequest(
-                {**arrays, PARAMETERS.name: np.full((len(arrays["text"]), 1), given, dtype=np.object_)},
-                tuple(tensor.name for tensor in self.outputs),
-            )
-            for arrays in tensors.chunks(call.rows, (*self.spec.inputs, PARAMETERS), 2)
-        ]
-        rows = []
-        for response in self.model.execute(requests):
-            if response.error is not None:
-                raise RefusedError(response.error.message)
-            rows += tensors.answers(response.arrays, self.outputs)
-        return call.decode(rows, profile)
 
 
 @pytest.fixture(scope="module")
 def ask(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Ask:
     """Asks a model of a task; each is generated once."""
     output = tmp_path_factory.mktemp("repository")
-    made: dict[tuple[str, str], Served] = {}
+    made: dict[tuple[str, str], Asked] = {}
 
     def ask(task: str, model: str, inputs: Any, **parameters: Any) -> Any:
         if (task, model) not in made:
-            made[task, model] = Served(task, tiny(model), output)
+            made[task, model] = Asked(task, tiny(model), output, rows=2)
         return made[task, model](inputs, **parameters)
 
     return ask
