@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,12 +73,12 @@ def served(repository: Path) -> Iterator[service.Service]:
     yield from service.start([str(service.BIN / "serve-repo"), str(repository)])
 
 
-@pytest.fixture(scope="module")
-def load(served: service.Service, repository: Path) -> Iterator[Load]:
-    """Loads further models for one module's tests, into the server that runs, and unloads them after it.
+@contextmanager
+def loading(served: service.Service, repository: Path) -> Iterator[Load]:
+    """Loads further models into the server that runs, and unloads them in the end.
 
     `load(("name", model_folder, "task"), …)`; more of a tuple are options of generate-repo. Not all models of all
-    tasks at once: each is a process with torch in it.
+    tests at once: each is a process with torch in it.
     """
     address = f"127.0.0.1:{served.grpc_port}"
     loaded: list[str] = []
@@ -94,7 +95,16 @@ def load(served: service.Service, repository: Path) -> Iterator[Load]:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda model: control(str(model[0]), "load_model"), models))
 
-    yield load
-    for name in loaded:
-        control(name, "unload_model")
-        shutil.rmtree(repository / name)
+    try:
+        yield load
+    finally:
+        for name in loaded:
+            control(name, "unload_model")
+            shutil.rmtree(repository / name)
+
+
+@pytest.fixture(scope="module")
+def load(served: service.Service, repository: Path) -> Iterator[Load]:
+    """`loading` for all tests of a module."""
+    with loading(served, repository) as load:
+        yield load

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def all_tasks(served: Service, load: Load, tiny: Callable[[str], Path]) -> Service:
     """The server with one more model for each task, named as the task."""
-    load(*((name, tiny(models.OF_TASK[name]), name) for name in tasks.names()))
+    load(*((name, tiny(models.FAMILIES[name][0]), name) for name in tasks.names()))
     return served
 
 

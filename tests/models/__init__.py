@@ -20,21 +20,21 @@ def builder(name: str) -> Callable[[Path], None]:
     raise KeyError(name)
 
 
-OF_TASK = {
-    "conversational": "qwen2_chat",
-    "feature-extraction": "bert_base",
-    "fill-mask": "bert_masked",
-    "question-answering": "bert_squad",
-    "sentence-embeddings": "sentence_mean",
-    "sentence-ranking": "bert_cross_encoder",
-    "sentence-similarity": "sentence_mean",
-    "summarization": "bart_summary",
-    "table-question-answering": "tapas_wtq",
-    "text-classification": "distilbert_sentiment",
-    "text-generation": "gpt2_text",
-    "text2text-generation": "flan_t5",
-    "token-classification": "bert_entities",
-    "translation": "marian",
-    "zero-shot-classification": "roberta_nli",
+FAMILIES = {
+    "conversational": ("qwen2_chat", "llama_ends", "gpt2_text"),
+    "feature-extraction": ("bert_base", "roberta_base", "gpt2_base"),
+    "fill-mask": ("bert_masked", "roberta_masked"),
+    "question-answering": ("bert_squad", "roberta_squad"),
+    "sentence-embeddings": ("sentence_mean", "sentence_prompts", "roberta_base"),
+    "sentence-ranking": ("bert_cross_encoder", "roberta_cross_encoder"),
+    "sentence-similarity": ("sentence_mean", "sentence_prompts"),
+    "summarization": ("bart_summary", "t5_prefixes"),
+    "table-question-answering": ("tapas_wtq", "tapex_bart"),
+    "text-classification": ("distilbert_sentiment", "roberta_emotions", "gpt2_sentiment"),
+    "text-generation": ("gpt2_text", "llama_ends", "qwen2_chat"),
+    "text2text-generation": ("flan_t5", "t5_prefixes", "bart_summary"),
+    "token-classification": ("bert_entities", "xlm_roberta_entities"),
+    "translation": ("marian", "t5_prefixes"),
+    "zero-shot-classification": ("roberta_nli", "bart_nli", "deberta_nli"),
 }
-"""A model for every task, on which the task's own example works."""
+"""Models of every task, of several families each; the task's own example works on all of them."""

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-TESTS = Path(__file__).parents[1]
-
-# hf_runtime, and what Triton gives to the processes of its models.
-sys.path[:0] = [str(TESTS.parent / "templates"), str(TESTS / "backend")]
 
 if TYPE_CHECKING:
     from hf_runtime import Settings
