@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
+import tritonclient.grpc
 from tests import models
 from tests.e2e.conftest import Load
 from tests.e2e.service import Service
 
 from hub2triton import tasks
+from hub2triton.shim import tensors
+from hub2triton.tasks.payload import Limits, Payload
 from hub2triton.tasks.spec import TaskSpec
+from hub2triton.tensor import PARAMETERS
 
 pytestmark = pytest.mark.e2e
 
@@ -48,3 +54,24 @@ def test_all_at_once_fit_into_a_small_machine(all_tasks: Service) -> None:
     gib = sum(process.memory_full_info().pss for process in family) / 2**30
     print(f"{len(ready)} models in one tritonserver hold {gib:.1f} GiB")
     assert gib < 8
+
+
+@pytest.mark.parametrize("spec", tasks.SPECS, ids=lambda spec: spec.name)
+def test_the_typed_tensors_of_a_task(all_tasks: Service, spec: TaskSpec) -> None:
+    """By tritonclient alone: the inputs and outputs that the README's table tells."""
+    call = spec.encode(Payload.from_json(dict(spec.example), Limits(), spec.root_forms))
+    arrays = next(tensors.chunks(call.rows, spec.inputs, spec.max_batch_size))
+    parameters = json.dumps(dict(call.parameters)).encode()
+    arrays[PARAMETERS.name] = np.full((len(arrays[spec.inputs[0].name]), 1), parameters, dtype=np.object_)
+    inputs = []
+    for name, array in arrays.items():
+        inputs.append(tritonclient.grpc.InferInput(name, list(array.shape), "BYTES"))
+        inputs[-1].set_data_from_numpy(array)
+    client = tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{all_tasks.grpc_port}")
+    result = client.infer(spec.name, inputs)
+    for tensor in spec.variants[spec.library].outputs:
+        found = result.as_numpy(tensor.name)
+        assert found.dtype == {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32}[tensor.datatype.value]
+        assert found.ndim == 1 + len(tensor.dims), tensor.name
+        assert len(found) == len(arrays[spec.inputs[0].name])
+    client.close()
