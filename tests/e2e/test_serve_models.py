@@ -21,9 +21,7 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from hub2triton.error import ServeError
 from hub2triton.serve.guard import SHARED_MEMORY
-from hub2triton.serve.tritonserver import find_tritonserver
 
 pytestmark = pytest.mark.e2e
 
@@ -55,14 +53,6 @@ class TritonPythonModel:
 STOP = 5.0
 # Seconds for what is not promised: the start of an interpreter, gRPC and tritonserver on a busy machine.
 PATIENCE = 60.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _tritonserver() -> None:
-    try:
-        find_tritonserver(None)
-    except ServeError as error:
-        pytest.skip(str(error))
 
 
 def write_model(repository: Path, name: str, top: str = "", initialize: str = "pass", count: int = 1) -> None:
