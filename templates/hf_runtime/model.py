@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import sys
 import traceback
@@ -26,18 +27,26 @@ Answer = dict[str, Any]  # output name -> the value of one row, without the batc
 
 
 @dataclass(frozen=True)
-class _Job(Generic[Item]):
-    """A request that was read: its place in the batch, its rows, and what it asks for."""
+class _Request:
+    """What a request holds: its place in the batch, its rows as they were sent, and what it asks for."""
 
     index: int
-    items: list[Item]
+    rows: list[Row]
     parameters: dict[str, Any]
     outputs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Job(Generic[Item]):
+    """A request whose rows were read."""
+
+    request: _Request
+    items: list[Item]
 
     @property
     def key(self) -> str:
         """Equal for jobs whose rows may go through the model together."""
-        return json.dumps(self.parameters, sort_keys=True)
+        return json.dumps(self.request.parameters, sort_keys=True)
 
 
 class Model(Generic[Item]):
@@ -62,6 +71,17 @@ class Model(Generic[Item]):
         """Turns one row of tensors into what `predict` takes; raises InvalidInput for a row it cannot take."""
         raise NotImplementedError
 
+    def read_each(self, rows: Sequence[Row]) -> list[Item | Exception]:
+        """Reads the rows of a batch: an item for each, or what is wrong with that one."""
+        return [self.attempt(row) for row in rows]
+
+    def attempt(self, row: Row) -> Item | Exception:
+        """Reads one row."""
+        try:
+            return self.read(row)
+        except Exception as error:
+            return error
+
     def length(self, item: Item) -> int:
         """What rows are sorted by, so that rows of similar cost share a sub-batch."""
         return len(item) if isinstance(item, str | bytes | list) else 0
@@ -79,13 +99,13 @@ class Model(Generic[Item]):
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Triton's call with a batch of requests; never raises, since that would fail all of them."""
         responses: list[Any] = [None] * len(requests)
-        jobs = []
+        opened = []
         for index, request in enumerate(requests):
             try:
-                jobs.append(self._job(index, request))
+                opened.append(self._open(index, request))
             except Exception as error:
                 responses[index] = _failure(error)
-        for group in grouped(jobs, key=lambda job: job.key):
+        for group in grouped(self._jobs(opened, responses), key=lambda job: job.key):
             self._answer(group, responses)
         return responses
 
@@ -94,7 +114,7 @@ class Model(Generic[Item]):
 
     # ---- one batch
 
-    def _job(self, index: int, request: Any) -> _Job[Item]:
+    def _open(self, index: int, request: Any) -> _Request:
         inputs = {}
         text = ""
         for declared in self.settings.inputs:
@@ -107,12 +127,30 @@ class Model(Generic[Item]):
             else:
                 inputs[declared.name] = array
         limit = self.settings.max_text_length
-        return _Job(
+        return _Request(
             index=index,
-            items=[self.read(Row(tensors, limit)) for tensors in tensor.split(inputs)],
+            rows=[Row(tensors, limit) for tensors in tensor.split(inputs)],
             parameters=request_parameters.parse(text, self._parameters),
             outputs=frozenset(request.requested_output_names()),
         )
+
+    def _jobs(self, opened: Sequence[_Request], responses: list[Any]) -> list[_Job[Item]]:
+        """The requests of which every row can be read; the others get the first error of theirs as the response."""
+        outcomes = iter(self.read_each([row for request in opened for row in request.rows]))
+        jobs = []
+        for request in opened:
+            items: list[Item] = []
+            errors = []
+            for outcome in itertools.islice(outcomes, len(request.rows)):
+                if isinstance(outcome, Exception):
+                    errors.append(outcome)
+                else:
+                    items.append(outcome)
+            if errors:
+                responses[request.index] = _failure(errors[0])
+            else:
+                jobs.append(_Job(request, items))
+        return jobs
 
     def _answer(self, jobs: Sequence[_Job[Item]], responses: list[Any]) -> None:
         """Predicts the rows of jobs with equal parameters together, and fills in their responses."""
@@ -120,20 +158,20 @@ class Model(Generic[Item]):
         try:
             answers = in_sub_batches(
                 items,
-                lambda batch: self.predict(batch, **jobs[0].parameters),
+                lambda batch: self.predict(batch, **jobs[0].request.parameters),
                 length=self.length,
                 size=self.settings.sub_batch_size,
             )
             done = []
             for job in jobs:
                 own, answers = answers[: len(job.items)], answers[len(job.items) :]
-                done.append((job.index, self._response(own, job.outputs)))
+                done.append((job.request.index, self._response(own, job.request.outputs)))
         except Exception as error:
             if len(jobs) > 1:  # find out whose it is: the others can still be answered
                 for job in jobs:
                     self._answer([job], responses)
             else:
-                responses[jobs[0].index] = _failure(error)
+                responses[jobs[0].request.index] = _failure(error)
             return
         for index, response in done:
             responses[index] = response

@@ -21,13 +21,13 @@ def read(folder: Path, **files: Any) -> facts.Facts:
 
 def test_a_transformers_model(tmp_path: Path) -> None:
     found = read(tmp_path, config={"architectures": ["BertModel"]})
-    assert found == facts.Facts(("BertModel",), Library.TRANSFORMERS, diffusers=False)
+    assert found == facts.Facts(("BertModel",), Library.TRANSFORMERS)
 
 
 def test_a_sentence_transformers_model(tmp_path: Path) -> None:
     found = read(tmp_path, config={"architectures": ["BertModel"]}, modules=[])
     kind = "SentenceTransformer"
-    assert found == facts.Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind=kind)
+    assert found == facts.Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, kind=kind)
 
 
 def test_a_cross_encoder(tmp_path: Path) -> None:
@@ -37,20 +37,20 @@ def test_a_cross_encoder(tmp_path: Path) -> None:
 
 def test_a_sentence_transformers_model_without_a_config(tmp_path: Path) -> None:
     found = read(tmp_path, modules=[])
-    assert found == facts.Facts((), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind="SentenceTransformer")
+    assert found == facts.Facts((), Library.SENTENCE_TRANSFORMERS, kind="SentenceTransformer")
 
 
 def test_a_diffusion_pipeline(tmp_path: Path) -> None:
-    assert read(tmp_path, model_index={}) == facts.Facts((), None, diffusers=True)
+    assert read(tmp_path, model_index={}) == facts.Facts((), Library.DIFFUSERS)
 
 
 def test_nothing(tmp_path: Path) -> None:
-    assert read(tmp_path) == facts.Facts((), None, diffusers=False)
+    assert read(tmp_path) == facts.Facts((), None)
 
 
 @pytest.mark.parametrize("config", [{"a": 1}, {"architectures": None}, {"architectures": []}])
 def test_a_model_may_name_no_architecture(config: Any, tmp_path: Path) -> None:
-    assert read(tmp_path, config=config) == facts.Facts((), Library.TRANSFORMERS, diffusers=False)
+    assert read(tmp_path, config=config) == facts.Facts((), Library.TRANSFORMERS)
 
 
 @pytest.mark.parametrize(

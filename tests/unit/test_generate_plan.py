@@ -14,9 +14,9 @@ from hub2triton.generate.options import Device, DType, Options, Weights
 from hub2triton.generate.source import Origin, Source, SourceFile
 from hub2triton.tasks.spec import Library
 
-PLAIN = Facts(("BertModel",), Library.TRANSFORMERS, diffusers=False)
-SENTENCE = Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind="SentenceTransformer")
-CROSS = Facts(("BertForSequenceClassification",), Library.SENTENCE_TRANSFORMERS, diffusers=False, kind="CrossEncoder")
+PLAIN = Facts(("BertModel",), Library.TRANSFORMERS)
+SENTENCE = Facts(("BertModel",), Library.SENTENCE_TRANSFORMERS, kind="SentenceTransformer")
+CROSS = Facts(("BertForSequenceClassification",), Library.SENTENCE_TRANSFORMERS, kind="CrossEncoder")
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -74,9 +74,9 @@ def test_a_task_that_cannot_be_told_is_refused_with_what_is_known() -> None:
 @pytest.mark.parametrize("spec", tasks.SPECS, ids=lambda spec: spec.name)
 def test_what_is_no_model_fits_no_task(spec: Any) -> None:
     with pytest.raises(TaskMismatchError, match=r"a diffusion pipeline \(model_index\.json\)"):
-        make(Facts((), None, diffusers=True), task=spec.name)
+        make(Facts((), Library.DIFFUSERS), task=spec.name)
     with pytest.raises(TaskMismatchError, match=r"no transformers model \(no config\.json\)"):
-        make(Facts((), None, diffusers=False), task=spec.name)
+        make(Facts((), None), task=spec.name)
 
 
 @pytest.mark.parametrize("task", ["feature-extraction", "sentence-embeddings", "sentence-similarity"])

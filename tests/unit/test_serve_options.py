@@ -16,9 +16,32 @@ def test_defaults() -> None:
 
 def test_flags() -> None:
     arguments = "repo --host 0.0.0.0 --port 1 --triton-host ::1 --http-port 2 --grpc-port 3 --metrics-port 4 --no-shim"
-    more = ["--model", "a", "--model", "b", "--tritonserver", "/t", "--verbose", "--triton-arg=--log-verbose=1"]
+    more = [
+        "--model",
+        "a",
+        "--model",
+        "b",
+        "--tritonserver",
+        "/t",
+        "--verbose",
+        "--triton-arg=--log-verbose=1",
+        "--allow-urls",
+        "a.org,b.org",
+    ]
     assert parse(arguments.split() + more, {}) == Options(
-        Path("repo"), ("a", "b"), "0.0.0.0", 1, "::1", 2, 3, 4, Path("/t"), False, True, ("--log-verbose=1",)
+        Path("repo"),
+        ("a", "b"),
+        "0.0.0.0",
+        1,
+        "::1",
+        2,
+        3,
+        4,
+        Path("/t"),
+        False,
+        True,
+        ("--log-verbose=1",),
+        "a.org,b.org",
     )
 
 
@@ -36,6 +59,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         "HUB2TRITON_NO_SHIM": "1",
         "HUB2TRITON_VERBOSE": "true",
         "HUB2TRITON_TRITON_ARG": "--cache-config=local,size=1 --log-verbose=1",
+        "HUB2TRITON_ALLOW_URLS": "*.example.org",
     }
     expected = Options(
         Path("repo"),
@@ -50,6 +74,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         False,
         True,
         ("--cache-config=local,size=1", "--log-verbose=1"),
+        "*.example.org",
     )
     assert parse([], environment) == expected
 

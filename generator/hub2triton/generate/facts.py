@@ -24,15 +24,18 @@ class Facts:
 
     Attributes:
         architectures: Class names of config.json, such as BertForSequenceClassification.
-        library: The library whose own file is there: modules.json is sentence-transformers'.
+        library: The library whose own file is there: modules.json is sentence-transformers', model_index.json that of
+            diffusers, config.json that of transformers.
         kind: What sentence-transformers calls the model: SentenceTransformer, CrossEncoder or another.
-        diffusers: Whether it is a diffusion pipeline (model_index.json).
+        labels: The labels of its head as config.json names them.
+        own_code: Whether the model comes with classes of its own, about which their names tell nothing.
     """
 
     architectures: tuple[str, ...]
     library: Library | None
-    diffusers: bool
     kind: str | None = None
+    labels: tuple[str, ...] = ()
+    own_code: bool = False
 
 
 def read(folder: Path) -> Facts:
@@ -50,14 +53,24 @@ def read(folder: Path) -> Facts:
         library = Library.SENTENCE_TRANSFORMERS
         # Older versions, which knew but one kind, did not say it.
         kind = str(_object(folder / "config_sentence_transformers.json").get("model_type", "SentenceTransformer"))
-    if library is None and (folder / "config.json").is_file():
+    elif (folder / "model_index.json").is_file():
+        library = Library.DIFFUSERS
+    elif (folder / "config.json").is_file():
         library = Library.TRANSFORMERS
-    return Facts(tuple(map(str, architectures)), library, (folder / "model_index.json").is_file(), kind)
+    return Facts(tuple(map(str, architectures)), library, kind, _labels(config), bool(config.get("auto_map")))
 
 
 def matches(patterns: Iterable[str], names: Iterable[str]) -> bool:
     """Whether any of the names fits any of the glob patterns."""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def _labels(config: dict[str, Any]) -> tuple[str, ...]:
+    """Transformers looks labels up in label2id; where that is absent, the labels are those of id2label."""
+    by_label, by_number = config.get("label2id"), config.get("id2label")
+    if isinstance(by_label, dict) and by_label:
+        return tuple(by_label)
+    return tuple(map(str, by_number.values())) if isinstance(by_number, dict) else ()
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -129,5 +129,5 @@ def _next_steps(plan: Plan) -> list[str]:
     return [
         "next:",
         f"  serve-repo {shlex.quote(str(plan.options.output))}",
-        f"  curl localhost:8080/models/{plan.name} -d {shlex.quote(plan.spec.example_json())}",
+        f"  curl localhost:8080/models/{plan.name} {plan.spec.example_options()}",
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hub2triton import tasks
 from hub2triton.error import TaskMismatchError, UsageError
 from hub2triton.generate import facts as model_facts
+from hub2triton.generate import head
 from hub2triton.generate.options import Weights
 from hub2triton.generate.source import Origin
 from hub2triton.generate.weights import select
@@ -124,10 +125,11 @@ def _task(options: Options, source: Source, facts: Facts) -> tuple[TaskSpec, str
 
 
 def _check_fit(spec: TaskSpec, source: Source, facts: Facts) -> None:
-    if facts.library is None:
-        what = (
-            "a diffusion pipeline (model_index.json)" if facts.diffusers else "no transformers model (no config.json)"
-        )
+    if not any(library.loads(facts.library) for library in spec.variants):
+        what = {
+            None: "no transformers model (no config.json)",
+            Library.DIFFUSERS: "a diffusion pipeline (model_index.json)",
+        }.get(facts.library, "no diffusion pipeline (no model_index.json)")
         raise TaskMismatchError(f"{source.model_id} does not fit {spec.name}: it is {what}. Choose another model")
     served = [file.path for file in select(source.files)]  # an OpenVINO *.bin is no PyTorch weights
     for need in spec.needs:
@@ -137,11 +139,12 @@ def _check_fit(spec: TaskSpec, source: Source, facts: Facts) -> None:
                 f"{source.model_id} does not fit {spec.name}: {need.reason}{made}. "
                 "Choose another --task, or another model or --revision"
             )
+    head.check(spec, facts, source.model_id)
 
 
 def _library(spec: TaskSpec, facts: Facts) -> tuple[Library, str]:
     if facts.library is not None and facts.library in spec.variants:
-        return facts.library, "modules.json" if facts.library is Library.SENTENCE_TRANSFORMERS else "config.json"
+        return facts.library, facts.library.file
     return spec.library, f"what {spec.name} is served with"
 
 

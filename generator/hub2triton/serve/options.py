@@ -46,6 +46,7 @@ class Options:
         shim: False to serve Triton alone.
         verbose: Everything Triton prints, and full tracebacks.
         triton_args: Further arguments for tritonserver, as they are.
+        allow_urls: Hosts that links in payloads may lead to, separated by commas; empty for none.
     """
 
     repository: Path
@@ -60,6 +61,7 @@ class Options:
     shim: bool = True
     verbose: bool = False
     triton_args: tuple[str, ...] = ()
+    allow_urls: str = ""
 
     @property
     def triton_target(self) -> str:
@@ -107,6 +109,7 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         shim=not arguments.no_shim,
         verbose=arguments.verbose,
         triton_args=tuple(arguments.triton_arg or _words(mirror.environment.get(variable("--triton-arg"), ""))),
+        allow_urls=arguments.allow_urls,
     )
 
 
@@ -140,7 +143,7 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     )
 
     def add(flag: str, read: Callable[[str], T], default: T, text: str, metavar: str) -> None:
-        shown = "" if default is None else f"default {default}; "
+        shown = "" if default in (None, "") else f"default {default}; "
         parser.add_argument(
             flag,
             type=read,
@@ -178,6 +181,7 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
         metavar="ARG",
         help="a further argument for tritonserver, as --triton-arg=--log-verbose=1; repeatable (HUB2TRITON_TRITON_ARG)",
     )
+    add("--allow-urls", str, "", "hosts that links in payloads may lead to, by commas; without it, none", "HOSTS")
     switch("--no-shim", "serve Triton's own protocols only")
     switch("--verbose", "show all that Triton prints, and full tracebacks")
     return parser

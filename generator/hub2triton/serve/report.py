@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from typing import TYPE_CHECKING, TextIO
 
@@ -109,7 +108,7 @@ class Report:
             shim = f"http://{reachable(options.host)}:{options.port}"
             path = "/" if len(ready) + len(failed) == 1 else f"/models/{first}"
             lines += [
-                f"  Hugging Face  curl {shim}{path} -d {shlex.quote(_example(ready[0]))}",
+                f"  Hugging Face  curl {shim}{path} {_example(ready[0])}",
                 f"  health        {shim}/health",
             ]
         else:
@@ -144,6 +143,6 @@ class Report:
 
 
 def _example(model: ModelDirectory) -> str:
-    """A payload that the model answers."""
+    """The options of a curl command that asks for something the model answers."""
     spec = model.task
-    return spec.example_json() if spec else '{"inputs": "Hello"}'
+    return spec.example_options() if spec else """-d '{"inputs": "Hello"}'"""

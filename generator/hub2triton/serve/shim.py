@@ -35,6 +35,7 @@ def shim_command(options: Options) -> tuple[str, ...]:
         *("--triton", f"{triton}:{options.grpc_port}"),
         *("--triton-metrics", f"http://{triton}:{options.metrics_port}/metrics"),
         *("--host", options.host, "--port", str(options.port)),
+        *("--allow-urls", options.allow_urls),
     )
 
 

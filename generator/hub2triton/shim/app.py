@@ -14,12 +14,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from hub2triton import __version__
-from hub2triton.shim import profile, transport
+from hub2triton.shim import body, profile, transport
 from hub2triton.shim.catalogue import HOLD_S, Catalogue
 from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady
+from hub2triton.shim.links import Links
 from hub2triton.shim.metrics import CONTENT_TYPE, Metrics
 from hub2triton.shim.model import Model, State
 from hub2triton.shim.triton import Triton
+from hub2triton.tasks.parameter import from_query
 from hub2triton.tasks.payload import Limits, Payload, PayloadError
 from hub2triton.tasks.spec import Profile
 
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from hub2triton.tasks.spec import Json
+    from hub2triton.tasks.spec import Call, Json, TaskSpec
+
+LARGE = 2**20
+"""Bytes of a body beyond which it is read beside the event loop, so that other requests do not wait for it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Settings:
         max_body_bytes: Of one request.
         max_rows: Items in a list of inputs.
         profile: The form of answers for callers that cannot be told by their headers.
+        allowed_hosts: Where links in payloads may lead to; see shim/links.py.
     """
 
     triton: str
@@ -48,6 +54,7 @@ class Settings:
     max_body_bytes: int = 64 * 2**20
     max_rows: int = 4096
     profile: Profile = Profile.TOOLKIT
+    allowed_hosts: tuple[str, ...] = ()
 
 
 def create(settings: Settings) -> Starlette:
@@ -74,6 +81,7 @@ class Shim:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics(settings.triton_metrics)
+        self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -121,27 +129,34 @@ class Shim:
         return Response(await self.metrics.page(), media_type=CONTENT_TYPE)
 
     async def _predict(self, request: Request, name: str | None) -> Response:
-        body = await transport.read_json(request, self.settings.max_body_bytes)
-        answered = await transport.unless_gone(request, self._answer(request, name, body))
+        sent = await transport.read(request, self.settings.max_body_bytes)
+        answered = await transport.unless_gone(request, self._answer(request, name, sent))
         return answered or Response(status_code=transport.CLOSED_REQUEST)
 
-    async def _answer(self, request: Request, name: str | None, body: Json) -> Response:
+    async def _answer(self, request: Request, name: str | None, sent: bytes) -> Response:
         model = await self.catalogue.ready(name)
         assert model.spec is not None  # noqa: S101 (a ready model has one)
         request.state.model = model.name
         caller = profile.of(request.headers, self.settings.profile)
-        try:
-            limits = Limits(model.max_text_length, self.settings.max_rows)
-            payload = Payload.from_json(body, limits, model.spec.root_forms, caller)
-            call = model.spec.encode(payload)
-        except PayloadError as error:
-            raise Invalid(str(error), status=error.status) from None
+        asked = (request, sent, model, model.spec, caller)
+        call = await asyncio.to_thread(self._call, *asked) if len(sent) > LARGE else self._call(*asked)
+        call = await self.links.followed(call)
         try:
             answers = await self.triton.infer(model, call)
         except NotReady:  # it was ready a moment ago, and will be again
             await asyncio.sleep(HOLD_S)
             raise
-        return transport.json_response(call.decode(answers, caller))
+        return transport.response(call.decode(answers, caller), request.headers.get("accept", ""))
+
+    def _call(self, request: Request, sent: bytes, model: Model, spec: TaskSpec, caller: Profile) -> Call:
+        """What a body asks of a model."""
+        content = body.content(sent, request.headers.get("content-type", ""), spec)
+        query = from_query(request.query_params.multi_items(), spec.parameters)
+        try:
+            limits = Limits(model.max_text_length, self.settings.max_rows)
+            return spec.encode(Payload.from_json(content, limits, spec.root_forms, caller, query))
+        except PayloadError as error:
+            raise Invalid(str(error), status=error.status) from None
 
 
 def _described(model: Model) -> dict[str, Json]:

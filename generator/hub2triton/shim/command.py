@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         max_body_bytes=given.max_body_bytes,
         max_rows=given.max_rows,
         profile=given.profile,
+        allowed_hosts=given.allow_urls,
     )
     uvicorn.run(
         app.create(settings),
@@ -70,7 +71,18 @@ def _parser() -> argparse.ArgumentParser:
         "the form of answers for callers that are not known by their headers: toolkit, python, python-0 or javascript",
         type=_profile,
     )
+    add(
+        "--allow-urls",
+        "",
+        "hosts that links in payloads may lead to, by commas, such as images.example.com,*.example.org; "
+        "addresses that are not public are refused all the same",
+        type=_hosts,
+    )
     return parser
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(host.strip() for host in text.split(",") if host.strip())
 
 
 def _profile(text: str) -> Profile:

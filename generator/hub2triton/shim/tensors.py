@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hub2triton.tasks.media import Link
 from hub2triton.tensor import COUNT, PARAMETERS
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def answers(arrays: Mapping[str, Array], outputs: Sequence[TensorSpec]) -> list[
     return result
 
 
-def _array(value: str | bytes | list[str], tensor: TensorSpec) -> Array:
+def _array(value: str | bytes | Link | list[str], tensor: TensorSpec) -> Array:
+    if isinstance(value, Link):
+        raise TypeError(f"the link in {tensor.name} was not followed")
     items = value if isinstance(value, list) else [value]
     encoded = [item.encode() if isinstance(item, str) else item for item in items]
     array: Array = np.empty(len(encoded), dtype=np.object_)  # np.array would make fixed-width strings of bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ NESTED = frozenset({"generate", "generate_kwargs", "generate_parameters", "gener
 IGNORED = frozenset({"options", "stream", "model", "use_cache", "wait_for_model"})
 """Root keys that clients of hosted endpoints send and that mean nothing here."""
 
+TEXTS = (str, list)
+"""Types whose values in a URL are taken as they stand."""
+
 TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", dict: "an object"}
 
 
@@ -72,6 +76,28 @@ def merged(payload: Payload, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
         if value is not None:
             found[spec.name] = _checked(spec, value)
     return found
+
+
+def from_query(query: Iterable[tuple[str, str]], specs: Sequence[ParameterSpec]) -> dict[str, Any]:
+    """The parameters that a URL's query names, with the JSON types that they are meant to have.
+
+    Args:
+        query: Names and values, in their order. A name that comes more than once makes a list.
+        specs: The parameters whose types are known; other values stay the texts that they are.
+    """
+    by_name = {alias: spec for spec in specs for alias in (spec.name, *spec.aliases)}
+    found: dict[str, list[Any]] = {}
+    for key, value in query:
+        spec = by_name.get(snake_case(key))
+        found.setdefault(key, []).append(value if spec is None or spec.type in TEXTS else _literal(value))
+    return {key: values if len(values) > 1 else values[0] for key, values in found.items()}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
+    except (ValueError, RecursionError):  # also a number of thousands of digits, and endless nesting
+        return text
 
 
 def _flat(parameters: Mapping[str, Any], names: Container[str]) -> Iterator[tuple[str, Any]]:

@@ -44,7 +44,7 @@ class Payload:
 
     Attributes:
         inputs: The value of `inputs`.
-        parameters: The value of `parameters`; empty where there is none.
+        parameters: The value of `parameters`, and under it what the query of the URL names; empty where there is none.
         root: The other keys of the body.
         limits: What its sizes are held against.
         profile: For whom it is answered; the defaults of some parameters depend on it.
@@ -63,6 +63,7 @@ class Payload:
         limits: Limits,
         root_forms: Sequence[tuple[str, ...]] = (),
         profile: Profile = Profile.TOOLKIT,
+        query: Mapping[str, Any] | None = None,
     ) -> Payload:
         """Takes a parsed body apart.
 
@@ -71,6 +72,7 @@ class Payload:
             limits: What its sizes are held against.
             root_forms: Keys that may stand at the root in place of `inputs`; together they become the inputs.
             profile: For whom it is answered.
+            query: Parameters from the URL; those of the body win.
 
         Raises:
             PayloadError: Not an object, no `inputs`, or `parameters` that is no object.
@@ -90,7 +92,7 @@ class Payload:
             parameters = {}
         if not isinstance(parameters, dict):
             raise PayloadError(f'"parameters" must be an object, not {kind(parameters)}')
-        return cls(inputs, parameters, root, limits, profile)
+        return cls(inputs, {**(query or {}), **parameters}, root, limits, profile)
 
     def text(self, value: Any, where: str) -> str:
         """Checks that a value is a text of acceptable length."""
@@ -123,4 +125,6 @@ def kind(value: object) -> str:
         return f"the number {value}"
     if isinstance(value, str):
         return f"the string {value!r}" if len(value) <= MAX_SHOWN else "a string"
+    if isinstance(value, bytes):
+        return "a file"
     return "a list" if isinstance(value, list) else "an object"

@@ -24,7 +24,8 @@ WEIGHTS = Need(("*.safetensors", "*.bin"), "it has no PyTorch weights (*.safeten
 TRUNCATE = ParameterSpec(
     "truncate",
     bool,
-    "Cut a text that is longer than the model's window (default), or refuse it.",
+    "Cut a text that is longer than the model's window (default), or refuse it: false, do_not_truncate.",
+    choices=("do_not_truncate", "longest_first", "only_first", "only_second"),
     aliases=("truncation",),
 )
 
@@ -44,20 +45,29 @@ def items(payload: Payload, read: Callable[[Any, str], Any] | None = None) -> tu
     if not isinstance(inputs, list):
         return [read(inputs, '"inputs"')], True
     if not inputs:
-        raise PayloadError('"inputs" is an empty list; send at least one text')
+        raise PayloadError('"inputs" is an empty list; send at least one item')
     if len(inputs) > payload.limits.rows:
         raise PayloadError(f"inputs has {len(inputs):,} items; the limit is {payload.limits.rows:,}", status=413)
     return [read(item, f"inputs[{index}]") for index, item in enumerate(inputs)], False
 
 
+def cut_or_whole(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters for a model that reads one text at a time: `truncate` is true or false, whatever its word was."""
+    if "truncate" in parameters:  # there is no second text that could be cut
+        parameters["truncate"] = parameters["truncate"] not in (False, "do_not_truncate", "only_second")
+    return parameters
+
+
 def with_tokenizer_arguments(payload: Payload) -> Payload:
     """The payload with `tokenizer_kwargs` among its parameters, where other clients put them, and without `padding`.
+
+    Feature-extraction's pipeline calls them `tokenize_kwargs`.
 
     Padding is the model's own business here: it changes no answer.
     """
     parameters = dict(payload.parameters)
     for key in list(parameters):
-        if snake_case(key) == "tokenizer_kwargs" and isinstance(parameters[key], dict):
+        if snake_case(key) in ("tokenizer_kwargs", "tokenize_kwargs") and isinstance(parameters[key], dict):
             parameters = {**parameters.pop(key), **parameters}
     parameters.pop("padding", None)
     return replace(payload, parameters=parameters)

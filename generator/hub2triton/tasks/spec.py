@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from hub2triton.tasks.media import Link
     from hub2triton.tasks.parameter import ParameterSpec
     from hub2triton.tasks.payload import Payload
     from hub2triton.tensor import TensorSpec
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 Json = Any
 """A value that a JSON response can hold; numpy arrays and numbers included."""
 
-Row = Mapping[str, "str | bytes | list[str]"]
-"""The inputs of one row, by tensor name: one text or one sequence of bytes, or a list of texts."""
+Row = Mapping[str, "str | bytes | Link | list[str]"]
+"""The inputs of one row, by tensor name: one text or one sequence of bytes, or a list of texts.
+
+Bytes that the caller sent as a link stand there as a Link; the shim has put the content in its place before the model
+is asked.
+"""
 
 Answer = dict[str, "np.ndarray[Any, Any]"]
 """The outputs of one row, by tensor name, without the batch dimension and without padding."""
@@ -45,6 +51,8 @@ class Library(Enum):
 
     TRANSFORMERS = "transformers"
     SENTENCE_TRANSFORMERS = "sentence-transformers"
+    DIFFUSERS = "diffusers"
+    CUSTOM = "custom"
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -52,7 +60,40 @@ class Library(Enum):
         return {
             Library.TRANSFORMERS: ("torch>=2.4", "transformers>=5.0,<6"),
             Library.SENTENCE_TRANSFORMERS: ("torch>=2.4", "transformers>=5.0,<6", "sentence-transformers>=5.2"),
+            Library.DIFFUSERS: ("torch>=2.4", "transformers>=5.0,<6", "diffusers>=0.35", "accelerate>=1.0"),
+            Library.CUSTOM: (),
         }[self]
+
+    @property
+    def file(self) -> str:
+        """The file by which a model of this library is known."""
+        return {
+            Library.TRANSFORMERS: "config.json",
+            Library.SENTENCE_TRANSFORMERS: "modules.json",
+            Library.DIFFUSERS: "model_index.json",
+            Library.CUSTOM: "handler.py",
+        }[self]
+
+    def loads(self, made: Library | None) -> bool:
+        """Whether this library can load the models of another one; None made them where no known file is there."""
+        if self is Library.CUSTOM:  # the model's own code loads what it finds
+            return True
+        if self is Library.DIFFUSERS:
+            return made is Library.DIFFUSERS
+        return made in (Library.TRANSFORMERS, Library.SENTENCE_TRANSFORMERS)
+
+
+class Media(Enum):
+    """What a request's body may be instead of JSON; `file` is what people might call such a file."""
+
+    IMAGE = "image"
+    AUDIO = "audio"
+    ANY = "any"
+
+    @property
+    def file(self) -> str:
+        """A file's name for an example."""
+        return {Media.IMAGE: "image.jpg", Media.AUDIO: "audio.flac", Media.ANY: "body.bin"}[self]
 
 
 @dataclass(frozen=True)
@@ -121,6 +162,9 @@ class TaskSpec:
             keeps the name it was given.
         kinds: What sentence-transformers calls models that this task is the natural one for.
         architectures: Glob patterns of the class names in config.json that this task is the natural one for.
+        heads: Glob patterns of the class names in config.json that fit this task, where another of transformers' known
+            heads would not; none where any does.
+        labels: Glob patterns, in lower case, of which a label in config.json must fit one.
         needs: What a model's files must hold.
         inputs: What its models take, `parameters_json` apart.
         parameters: What `parameters` may hold.
@@ -129,6 +173,8 @@ class TaskSpec:
         encode: Makes rows of a payload; raises PayloadError.
         example: A payload that works with every model of the task.
         root_forms: Keys that may stand at the root of a body in place of `inputs`, as some clients send them.
+        media: What the body may be besides JSON; it becomes the `inputs`, and parameters come by the query.
+        media_alone: Whether such a body asks for all that a request must hold, so that it makes the best example.
     """
 
     name: str
@@ -145,12 +191,22 @@ class TaskSpec:
     pattern: str | None = None
     kinds: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     needs: tuple[Need, ...] = field(default=())
     settings: tuple[Setting, ...] = ()
+    media: Media | None = None
+    media_alone: bool = False
 
     def example_json(self) -> str:
         """The example as a request's body."""
         return json.dumps(dict(self.example), ensure_ascii=False)
+
+    def example_options(self) -> str:
+        """The options of a curl command that sends the example, or a file where that is all a request must hold."""
+        if self.media is not None and self.media_alone:
+            return f"--data-binary @{self.media.file}"
+        return f"-d {shlex.quote(self.example_json())}"
 
     def __post_init__(self) -> None:
         if self.library not in self.variants:

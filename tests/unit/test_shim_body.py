@@ -1,0 +1,71 @@
+"""What a body is taken for, by its bytes and by what the caller calls it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from hub2triton import tasks
+from hub2triton.shim.body import content
+from hub2triton.shim.failure import Failure
+from hub2triton.tasks.spec import Media
+
+TEXT = tasks.SPECS[0]
+IMAGE = dataclasses.replace(TEXT, media=Media.IMAGE)
+ANY = dataclasses.replace(TEXT, media=Media.ANY)
+JPEG = b"\xff\xd8\xff\xe0 and so on"
+
+assert TEXT.media is None
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["", "application/json", "Application/JSON; charset=utf-8", "application/x-www-form-urlencoded", "image/png"],
+)
+@pytest.mark.parametrize("spec", [TEXT, IMAGE, ANY], ids=["text", "image", "any"])
+def test_json_is_json_whatever_it_is_called(declared: str, spec: Any) -> None:
+    assert content(b'{"inputs": "a"}', declared, spec) == {"inputs": "a"}
+
+
+@pytest.mark.parametrize("body", [b' \n{"inputs": 1}', b'\xef\xbb\xbf{"inputs": 1}'])
+def test_json_may_begin_with_what_editors_put_there(body: bytes) -> None:
+    assert content(body, "", TEXT) == {"inputs": 1}
+
+
+@pytest.mark.parametrize(
+    "declared", ["", "image/jpeg", "image/x-image", "application/octet-stream", "application/x-www-form-urlencoded"]
+)
+@pytest.mark.parametrize("spec", [IMAGE, ANY], ids=["image", "any"])
+def test_a_file_becomes_the_inputs(declared: str, spec: Any) -> None:
+    assert content(JPEG, declared, spec) == {"inputs": JPEG}
+
+
+def test_what_looks_like_json_but_is_none_is_a_file_to_a_task_that_takes_any() -> None:
+    assert content(b"{not json", "", ANY) == {"inputs": b"{not json"}
+    assert content(b"[1]", "application/octet-stream", ANY) == {"inputs": b"[1]"}
+
+
+@pytest.mark.parametrize("spec", [TEXT, IMAGE, ANY], ids=["text", "image", "any"])
+def test_what_is_called_json_and_is_none_is_refused(spec: Any) -> None:
+    with pytest.raises(Failure, match="not valid JSON") as caught:
+        content(b"{not json", "application/json", spec)
+    assert caught.value.status == 400
+
+
+def test_a_plain_text_becomes_the_inputs_of_a_text_task() -> None:
+    assert content("Grüße".encode(), "text/plain; charset=utf-8", TEXT) == {"inputs": "Grüße"}
+    with pytest.raises(Failure, match="UTF-8"):
+        content(b"\xff", "text/plain", TEXT)
+
+
+def test_a_file_for_a_text_task_is_refused_by_its_type() -> None:
+    with pytest.raises(Failure, match="takes JSON") as caught:
+        content(JPEG, "image/jpeg", TEXT)
+    assert caught.value.status == 415
+
+
+def test_bytes_of_no_type_for_a_text_task_are_refused() -> None:
+    with pytest.raises(Failure, match="not valid JSON"):
+        content(JPEG, "", TEXT)
