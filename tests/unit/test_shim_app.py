@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import gzip
 import json
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +16,14 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from hub2triton import __version__, tasks
-from hub2triton.shim import app, catalogue
+from hub2triton.shim import app, catalogue, tensors, transport
 from hub2triton.shim.failure import Failure, ModelFailed, NotReady, Overloaded
 from hub2triton.shim.model import Model, State
 from hub2triton.tasks.spec import Library
 from hub2triton.tensor import PARAMETERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hub2triton.tasks.spec import Answer, Call
 
@@ -38,7 +41,9 @@ READY = Model(
     max_batch_size=32,
     max_text_length=10,
 )
-SETTINGS = app.Settings(triton="localhost:1", max_body_bytes=1000, max_rows=3)
+SETTINGS = app.Settings(
+    triton="localhost:1", max_body_bytes=1000, max_rows=3, predict_routes=("/mine",), health_routes=("/alive",)
+)
 
 
 @dataclass
@@ -92,7 +97,19 @@ def body_of(size: int) -> bytes:
     return body + b" " * (size - len(body))
 
 
-@pytest.mark.parametrize("path", ["/", "/predict", "/models/m", "/models/acme/tiny"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/predict",
+        "/invocations",
+        "/models/m",
+        "/models/acme/tiny",
+        "/pipeline/sentence-embeddings",
+        "/models/acme/tiny/pipeline/feature-extraction",
+        "/mine",
+    ],
+)
 def test_a_payload_is_answered(path: str, http: TestClient) -> None:
     response = http.post(path, json={"inputs": "abc"})
     assert (response.status_code, response.json()) == (200, {"embeddings": [3.0]})
@@ -109,6 +126,92 @@ def test_the_claimed_content_type_does_not_matter(content_type: str, http: TestC
 def test_answers_have_the_callers_form(http: TestClient) -> None:
     for agent, answer in (("curl/8", {"embeddings": [3.0]}), ("unknown/None; hf_hub/1.0", [[3.0]])):
         assert http.post("/", json={"inputs": "abc"}, headers={"user-agent": agent}).json() == answer
+
+
+def test_a_task_names_the_model_that_does_it(
+    http: TestClient, triton: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    triton.served = [READY, dataclasses.replace(READY, name="other", spec=tasks.find("sentence-similarity"))]
+    assert http.post("/pipeline/sentence-embeddings", json={"inputs": "abc"}).json() == {"embeddings": [3.0]}
+    refused = http.post("/pipeline/fill-mask", json={"inputs": "abc"})
+    assert refused.status_code == 404
+    assert refused.json()["error"] == "none of the models does fill-mask; the models are: m, other"
+
+
+def test_instances_are_answered_as_predictions(http: TestClient, triton: StandIn) -> None:
+    body = {"instances": ["a", "bcd"], "parameters": {"normalize": True}}
+    assert http.post("/", json=body).json() == {"predictions": [{"embeddings": [1.0]}, {"embeddings": [3.0]}]}
+    (call,) = triton.calls  # one batch
+    assert call.parameters == {"normalize": True}
+
+
+@pytest.mark.parametrize(
+    ("instances", "status", "words"),
+    [("a", 400, "must be a list"), ([], 400, "must be a list"), (list("abcd"), 413, "4 items"), ([1], 400, "string")],
+)
+def test_wrong_instances_are_told(instances: Any, status: int, words: str, http: TestClient) -> None:
+    response = http.post("/", json={"instances": instances})
+    assert response.status_code == status
+    assert words in response.json()["error"]
+
+
+def test_parameters_may_stand_in_the_query(http: TestClient, triton: StandIn) -> None:
+    assert http.post("/?normalize=true&dimensions=2", json={"inputs": "a"}).status_code == 200
+    assert triton.calls[-1].parameters == {"normalize": True, "dimensions": 2}
+    http.post("/?dimensions=2", json={"inputs": "a", "parameters": {"dimensions": 1}})
+    assert triton.calls[-1].parameters == {"dimensions": 1}
+    assert "unknown parameter 'nope'" in http.post("/?nope=1", json={"inputs": "a"}).json()["error"]
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_body_may_be_compressed(encoding: str, pack: Callable[[bytes], bytes], http: TestClient) -> None:
+    def send(body: bytes, encoding: str = encoding) -> Any:
+        return http.post("/", content=body, headers={"content-encoding": encoding})
+
+    assert send(pack(b'{"inputs": "abc"}')).json() == {"embeddings": [3.0]}
+    assert send(pack(body_of(1000))).status_code == 200
+    bomb = send(pack(body_of(10_000_000))[:900])
+    assert (bomb.status_code, bomb.json()["error"]) == (413, "the body is larger than the limit of 1,000 bytes")
+    assert "not compressed" in send(b'{"inputs": "abc"}').json()["error"]
+    assert send(b"x", "br").status_code == 415
+
+
+def test_a_long_answer_is_compressed_for_who_takes_it(http: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(accept: str) -> str | None:
+        return http.post("/", json={"inputs": "abc"}, headers={"accept-encoding": accept}).headers.get(
+            "content-encoding"
+        )
+
+    assert sent("gzip") is None  # too short to gain from it
+    monkeypatch.setattr(transport, "WORTH_PACKING", 10)
+    assert sent("gzip, deflate, br") == "gzip"
+    assert sent("identity") is None
+    assert sent("gzip;q=0") is None
+    answer = http.post("/", json={"inputs": "abc"}, headers={"accept-encoding": "gzip"})
+    assert answer.json() == {"embeddings": [3.0]}
+    assert answer.headers["vary"].startswith("accept-encoding")
+
+
+def test_a_page_in_a_browser_may_call(http: TestClient) -> None:
+    asks = {"origin": "https://page.example", "access-control-request-method": "POST"}
+    preflight = http.options("/", headers={**asks, "access-control-request-headers": "authorization,content-type"})
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "authorization" in preflight.headers["access-control-allow-headers"]
+    answer = http.post("/", json={"inputs": "x"}, headers={"origin": "https://page.example"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_models_are_listed_as_openai_lists_them(http: TestClient) -> None:
+    listed = http.get("/v1/models").json()
+    assert listed["object"] == "list"
+    assert [(entry["id"], entry["object"]) for entry in listed["data"]] == [("m", "model")]
+
+
+def test_scores_have_the_digits_that_python_writes() -> None:
+    found = tensors.answers({"embedding": np.float32([[0.1]])}, READY.outputs)
+    assert transport.json_response(found[0]["embedding"]).body == b"[0.10000000149011612]"
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["length", "chunked"])
@@ -132,7 +235,7 @@ def test_a_body_larger_than_the_limit_is_refused(declared: bool, http: TestClien
         (b"", 400, "the body is empty"),
         (b"{", 400, "the body is not valid JSON"),
         (b"\xff", 400, "the body is not valid JSON"),
-        (b'{"inputs": NaN}', 400, "the body is not valid JSON"),
+        (b'{"inputs": NaN}', 400, "must be a string, not null"),
         (b"[" * 999, 400, "the body"),
         (b'["x"]', 400, "the body must be a JSON object"),
         (b'{"input": "x"}', 400, 'no key "inputs"'),
@@ -199,7 +302,7 @@ def test_a_request_has_an_id(http: TestClient) -> None:
     assert http.post("/", content=b"", headers={"x-request-id": "mine"}).headers["x-request-id"] == "mine"
 
 
-@pytest.mark.parametrize("path", ["/", "/health"])
+@pytest.mark.parametrize("path", ["/", "/health", "/ping", "/alive"])
 @pytest.mark.parametrize(
     ("states", "status"),
     [

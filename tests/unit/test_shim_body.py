@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any
 
 import pytest
 
 from hub2triton import tasks
-from hub2triton.shim.body import content
+from hub2triton.shim.body import content, json_object
 from hub2triton.shim.failure import Failure
 from hub2triton.tasks.spec import Media
 
-TEXT = tasks.SPECS[0]
+TEXT = next(spec for spec in tasks.SPECS if spec.media is None)
 IMAGE = dataclasses.replace(TEXT, media=Media.IMAGE)
 ANY = dataclasses.replace(TEXT, media=Media.ANY)
 JPEG = b"\xff\xd8\xff\xe0 and so on"
-
-assert TEXT.media is None
 
 
 @pytest.mark.parametrize(
@@ -32,6 +31,38 @@ def test_json_is_json_whatever_it_is_called(declared: str, spec: Any) -> None:
 @pytest.mark.parametrize("body", [b' \n{"inputs": 1}', b'\xef\xbb\xbf{"inputs": 1}'])
 def test_json_may_begin_with_what_editors_put_there(body: bytes) -> None:
     assert content(body, "", TEXT) == {"inputs": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "means"),
+    [
+        (b'{"inputs": "a", "parameters": {},}', {"inputs": "a", "parameters": {}}),
+        (b'{"inputs": ["a", "b", ], }', {"inputs": ["a", "b"]}),
+        (b'{"inputs": "one\ntwo\tthree"}', {"inputs": "one\ntwo\tthree"}),
+        (b'{"inputs": "not a comma: ,} ,]",}', {"inputs": "not a comma: ,} ,]"}),
+        (b'{"inputs": "quoted \\" ,}",}', {"inputs": 'quoted " ,}'}),
+        (b'{"inputs": NaN}', {"inputs": None}),
+        (b'\xef\xbb\xbf{"inputs": "a",}', {"inputs": "a"}),
+    ],
+)
+def test_json_may_be_written_as_people_write_it(body: bytes, means: Any) -> None:
+    assert content(body, "application/json", TEXT) == means
+    assert json_object(body) == means
+
+
+@pytest.mark.parametrize(
+    "body", [b'"' + b'\\"' * 500_000, b'{"a": ' + b'"' * 500_001, b"[" * 100_000 + b",]", b",}" * 500_000]
+)
+def test_no_body_takes_long_to_refuse(body: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(Failure):
+        content(body, "application/json", TEXT)
+    assert time.monotonic() - began < 10  # with backtracking it would be hours
+
+
+def test_what_must_be_an_object_is_one() -> None:
+    with pytest.raises(Failure, match="must be a JSON object, not a list"):
+        json_object(b"[1]")
 
 
 @pytest.mark.parametrize(

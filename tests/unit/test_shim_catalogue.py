@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hub2triton.shim import catalogue
-from hub2triton.shim.catalogue import Catalogue, first_line
+from hub2triton.shim.catalogue import Catalogue, Wanted, first_line
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
 from hub2triton.shim.model import Model, State
 
@@ -56,32 +56,32 @@ def catalogue_of(*answers: tuple[Model, ...] | None) -> tuple[Catalogue, StandIn
 @pytest.mark.parametrize("name", ["b", "acme/b"])
 async def test_a_model_is_found_by_its_name_and_by_its_id(name: str) -> None:
     models, _ = catalogue_of((A, B))
-    assert await models.ready(name) is B
+    assert await models.ready(Wanted(name)) is B
 
 
 async def test_the_only_model_needs_no_name() -> None:
     models, _ = catalogue_of((A,))
-    assert await models.ready(None) is A
+    assert await models.ready(Wanted()) is A
 
 
 async def test_several_models_need_a_name() -> None:
     models, _ = catalogue_of((B, A))
     with pytest.raises(Unknown, match="POST /models/NAME with one of a, b") as caught:
-        await models.ready(None)
+        await models.ready(Wanted())
     assert caught.value.status == 400
 
 
 async def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     models, _ = catalogue_of((B, A))
     with pytest.raises(Unknown, match="there is no model 'c'; the models are: a, b") as caught:
-        await models.ready("c")
+        await models.ready(Wanted("c"))
     assert caught.value.status == 404
 
 
 @pytest.mark.parametrize("before", [(LOADING,), (A, LOADING), (), None], ids=["alone", "beside", "none", "down"])
 async def test_a_request_waits_for_a_model_that_is_being_loaded(before: tuple[Model, ...] | None) -> None:
     models, triton = catalogue_of(before, before, (A, B))
-    assert await models.ready("b") is B
+    assert await models.ready(Wanted("b")) is B
     assert len(triton.known) == 3
 
 
@@ -93,14 +93,14 @@ async def test_the_wait_ends_with_a_refusal(answer: tuple[Model, ...] | None, wo
     models, _ = catalogue_of(answer)
     began = time.monotonic()
     with pytest.raises(NotReady, match=words):
-        await models.ready("b")
+        await models.ready(Wanted("b"))
     assert time.monotonic() - began >= 0.2
 
 
 async def test_a_model_that_failed_is_refused_at_once_with_its_reason() -> None:
     models, triton = catalogue_of((A, FAILED))
     with pytest.raises(ModelFailed, match=r"the model 'b' could not be loaded: ValueError: no such dtype$"):
-        await models.ready("b")
+        await models.ready(Wanted("b"))
     assert len(triton.known) == 1
 
 
@@ -125,7 +125,7 @@ async def test_triton_is_told_what_is_known_and_whether_it_must_be_fresh(monkeyp
 
 async def test_many_requests_at_once_ask_triton_once() -> None:
     models, triton = catalogue_of((A,))
-    found = await asyncio.gather(*(models.ready(None) for _ in range(50)))
+    found = await asyncio.gather(*(models.ready(Wanted()) for _ in range(50)))
     assert found == [A] * 50
     assert len(triton.known) == 1
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from hub2triton import __version__
-from hub2triton.shim import body, profile, transport
-from hub2triton.shim.catalogue import HOLD_S, Catalogue
+from hub2triton import __version__, tasks
+from hub2triton.shim import body, image_type, profile, transport
+from hub2triton.shim.catalogue import HOLD_S, Catalogue, Wanted
 from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady
 from hub2triton.shim.links import Links
 from hub2triton.shim.metrics import CONTENT_TYPE, Metrics
@@ -23,14 +25,27 @@ from hub2triton.shim.model import Model, State
 from hub2triton.shim.triton import Triton
 from hub2triton.tasks.parameter import from_query
 from hub2triton.tasks.payload import Limits, Payload, PayloadError
+from hub2triton.tasks.request import call_of
 from hub2triton.tasks.spec import Profile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from starlette.requests import Request
 
-    from hub2triton.tasks.spec import Call, Json, TaskSpec
+    from hub2triton.tasks.spec import Call, Json
+
+PREDICT = (
+    "/",
+    "/predict",
+    "/invocations",
+    "/pipeline/{task}",
+    "/models/{name:path}/pipeline/{task}",
+    "/models/{name:path}",
+)
+"""What takes payloads: Hugging Face's own routes, and SageMaker's."""
+
+HEALTH = ("/", "/health", "/ping")
 
 LARGE = 2**20
 """Bytes of a body beyond which it is read beside the event loop, so that other requests do not wait for it."""
@@ -47,6 +62,10 @@ class Settings:
         max_rows: Items in a list of inputs.
         profile: The form of answers for callers that cannot be told by their headers.
         allowed_hosts: Where links in payloads may lead to; see shim/links.py.
+        origins: Web pages that may call from a browser; "*" is every one.
+        gzip_level: Of responses to callers who take gzip, 1 to 9; 0 for none.
+        predict_routes: Further paths that take payloads.
+        health_routes: Further paths that tell the health.
     """
 
     triton: str
@@ -55,20 +74,32 @@ class Settings:
     max_rows: int = 4096
     profile: Profile = Profile.TOOLKIT
     allowed_hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ("*",)
+    gzip_level: int = 1
+    predict_routes: tuple[str, ...] = ()
+    health_routes: tuple[str, ...] = ()
 
 
 def create(settings: Settings) -> Starlette:
     """The shim as an ASGI application."""
     shim = Shim(settings)
+    posts = (*PREDICT, *tasks.endpoints(), *settings.predict_routes)
     return Starlette(
         routes=[
-            Route("/", shim.health, methods=["GET"]),
-            Route("/", shim.predict, methods=["POST"]),
-            Route("/predict", shim.predict, methods=["POST"]),
-            Route("/models/{name:path}", shim.predict, methods=["POST"]),
-            Route("/health", shim.health, methods=["GET"]),
+            *(Route(path, shim.health, methods=["GET"]) for path in (*HEALTH, *settings.health_routes)),
+            *(Route(path, shim.predict, methods=["POST"]) for path in posts),
             Route("/info", shim.info, methods=["GET"]),
+            Route("/v1/models", shim.models, methods=["GET"]),
             Route("/metrics", shim.prometheus, methods=["GET"]),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=["x-request-id", "retry-after"],
+            )
         ],
         exception_handlers={HTTPException: _http_error, Failure: _failure, Exception: _unexpected},
         lifespan=shim.lifespan,
@@ -92,13 +123,14 @@ class Shim:
         await self.triton.close()
 
     async def predict(self, request: Request) -> Response:
-        """POST /, /predict and /models/NAME: a payload in, its answer out."""
-        name = request.path_params.get("name")
+        """A payload in, its answer out; on the routes of Hugging Face's payloads and on those of other protocols."""
         self.metrics.in_flight += 1
         try:
-            response = await self._predict(request, name)
+            sent = await transport.read(request, self.settings.max_body_bytes)
+            answered = await transport.unless_gone(request, self._answer(request, sent))
+            response = answered or Response(status_code=transport.CLOSED_REQUEST)
         except Failure as failure:
-            response = transport.error_response(failure)
+            response = transport.error_response(failure, request.url.path)
         except ClientDisconnect:  # in the middle of the body
             response = Response(status_code=transport.CLOSED_REQUEST)
         finally:
@@ -124,39 +156,84 @@ class Shim:
         first = models[0] if len(models) == 1 else {}
         return transport.json_response({**first, **limits, "models": models})
 
+    async def models(self, _request: Request) -> Response:
+        """GET /v1/models: what is served, as OpenAI's clients list it."""
+        served = await self.catalogue.models()
+        ready = [model.name for model in served.values() if model.state is State.READY]
+        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "hub2triton"} for name in ready]
+        return transport.json_response({"object": "list", "data": listed})
+
     async def prometheus(self, _request: Request) -> Response:
         """GET /metrics."""
         return Response(await self.metrics.page(), media_type=CONTENT_TYPE)
 
-    async def _predict(self, request: Request, name: str | None) -> Response:
-        sent = await transport.read(request, self.settings.max_body_bytes)
-        answered = await transport.unless_gone(request, self._answer(request, name, sent))
-        return answered or Response(status_code=transport.CLOSED_REQUEST)
-
-    async def _answer(self, request: Request, name: str | None, sent: bytes) -> Response:
-        model = await self.catalogue.ready(name)
-        assert model.spec is not None  # noqa: S101 (a ready model has one)
-        request.state.model = model.name
-        caller = profile.of(request.headers, self.settings.profile)
-        asked = (request, sent, model, model.spec, caller)
-        call = await asyncio.to_thread(self._call, *asked) if len(sent) > LARGE else self._call(*asked)
+    async def _answer(self, request: Request, sent: bytes) -> Response:
+        model, call = await self._asked(request, sent)
         call = await self.links.followed(call)
         try:
             answers = await self.triton.infer(model, call)
         except NotReady:  # it was ready a moment ago, and will be again
             await asyncio.sleep(HOLD_S)
             raise
-        return transport.response(call.decode(answers, caller), request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        content = await image_type.fitted(call.decode(answers, self._profile(request)), accept)
+        response = transport.response(content, accept)
+        return await transport.packed(response, request.headers.get("accept-encoding", ""), self.settings.gzip_level)
 
-    def _call(self, request: Request, sent: bytes, model: Model, spec: TaskSpec, caller: Profile) -> Call:
-        """What a body asks of a model."""
-        content = body.content(sent, request.headers.get("content-type", ""), spec)
-        query = from_query(request.query_params.multi_items(), spec.parameters)
+    async def _asked(self, request: Request, sent: bytes) -> tuple[Model, Call]:
+        """The model that a request means, and what it asks of it."""
+        path = request.url.path
+        root = body.json_object(sent) if path in tasks.endpoints() else None
+        model = await self.catalogue.ready(_wanted(request) if root is None else _wanted_at(path, root))
+        request.state.model = model.name
+        beside = asyncio.to_thread if len(sent) > LARGE else _at_once
         try:
-            limits = Limits(model.max_text_length, self.settings.max_rows)
-            return spec.encode(Payload.from_json(content, limits, spec.root_forms, caller, query))
+            if root is None:
+                return model, await beside(self._payload_call, request, sent, model)
+            return model, await beside(self._endpoint_call, request, root, model)
         except PayloadError as error:
             raise Invalid(str(error), status=error.status) from None
+
+    def _payload_call(self, request: Request, sent: bytes, model: Model) -> Call:
+        assert model.spec is not None  # noqa: S101 (a ready model has one)
+        content = body.content(sent, request.headers.get("content-type", ""), model.spec)
+        query = from_query(request.query_params.multi_items(), model.spec.parameters)
+        return call_of(model.spec, content, self._limits(model), self._profile(request), query)
+
+    def _endpoint_call(self, request: Request, root: dict[str, Json], model: Model) -> Call:
+        endpoint = model.spec and model.spec.endpoint(request.url.path)
+        assert endpoint is not None  # noqa: S101 (the catalogue has seen to it)
+        return endpoint.encode(Payload(None, {}, root, self._limits(model), self._profile(request), model.name))
+
+    def _limits(self, model: Model) -> Limits:
+        return Limits(model.max_text_length, self.settings.max_rows)
+
+    def _profile(self, request: Request) -> Profile:
+        return profile.of(request.headers, self.settings.profile)
+
+
+async def _at_once(work: Callable[..., Call], *arguments: Json) -> Call:
+    return work(*arguments)
+
+
+def _wanted(request: Request) -> Wanted:
+    """Which model a request on a route of payloads means: the one named there, or of the task named there."""
+    name, task = request.path_params.get("name"), request.path_params.get("task")
+    spec = tasks.find(task) if task is not None else None
+    if name is not None or spec is None:
+        return Wanted(name)
+    return Wanted(fits=lambda served: served is spec, what=f"does {spec.name}")
+
+
+def _wanted_at(path: str, root: Mapping[str, Json]) -> Wanted:
+    """Which model a request on a route of another protocol means; its clients often name one that is not there."""
+    name = root.get("model")
+    return Wanted(
+        name if isinstance(name, str) else None,
+        certain=False,
+        fits=lambda served: served.endpoint(path) is not None,
+        what=f"answers {path}",
+    )
 
 
 def _described(model: Model) -> dict[str, Json]:

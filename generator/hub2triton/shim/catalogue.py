@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
 from hub2triton.shim.model import Model, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from hub2triton.shim.triton import Triton
+    from hub2triton.tasks.spec import TaskSpec
 
 FRESH_S = 1.0
 """How long what Triton said of its models is believed."""
@@ -20,6 +24,23 @@ HOLD_S = 1.0
 refused request at once and without end; this slows them to one request a second."""
 
 POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which model a request means.
+
+    Attributes:
+        name: The model's name or its Hub id; None where the request does not say.
+        certain: Whether there must be a model of that name. Clients of some protocols send any name.
+        fits: Whether a model of a task can answer; None where each can.
+        what: What such a model can do, for the error where there is none.
+    """
+
+    name: str | None = None
+    certain: bool = True
+    fits: Callable[[TaskSpec], bool] | None = None
+    what: str = ""
 
 
 class Catalogue:
@@ -46,11 +67,11 @@ class Catalogue:
                 self._read_at = time.monotonic()
         return self._models
 
-    async def ready(self, name: str | None) -> Model:
-        """The model of a name or a Hub id, or the only one; waits a while for one that is being loaded.
+    async def ready(self, wanted: Wanted) -> Model:
+        """The model that is wanted; waits a while for one that is being loaded.
 
         Raises:
-            Unknown: No such model, or no name where there are several.
+            Unknown: No such model, or no way to tell which of several.
             NotReady: It is still being loaded, or Triton does not answer.
             ModelFailed: It could not be loaded.
         """
@@ -59,7 +80,7 @@ class Catalogue:
         while True:
             refusal: NotReady
             try:
-                model = self._choose(await self.models(fresh=fresh), name)
+                model = self._choose(await self.models(fresh=fresh), wanted)
                 if model.state is State.READY:
                     return model
                 if model.state is State.FAILED:
@@ -77,20 +98,26 @@ class Catalogue:
             await asyncio.sleep(POLL_S)
             fresh = True
 
-    def _choose(self, models: dict[str, Model], name: str | None) -> Model:
+    def _choose(self, models: dict[str, Model], wanted: Wanted) -> Model:
         if not models:
             raise NotReady("no model is loaded yet")
-        if name is not None:
-            for model in models.values():
-                if name in (model.name, model.model_id):
-                    return model
-            raise Unknown(f"there is no model {name!r}; the models are: {_listed(models)}")
-        if len(models) > 1:
-            raise Unknown(
-                f"several models are served, so say which one: POST /models/NAME with one of {_listed(models)}",
-                status=400,
-            )
-        return next(iter(models.values()))
+        # What a model can do is known once it has been ready.
+        fitting = [model for model in models.values() if not (wanted.fits and model.spec) or wanted.fits(model.spec)]
+        for model in fitting:
+            if wanted.name in (model.name, model.model_id):
+                return model
+        if wanted.name is not None and wanted.certain:
+            raise Unknown(f"there is no model {wanted.name!r}; the models are: {_listed(models.values())}")
+        if not fitting:
+            raise Unknown(f"none of the models {wanted.what}; the models are: {_listed(models.values())}")
+        if len(fitting) == 1:
+            return fitting[0]
+        if wanted.name is not None:
+            raise Unknown(f"there is no model {wanted.name!r}; name one of: {_listed(fitting)}")
+        raise Unknown(
+            f"several models are served, so say which one: POST /models/NAME with one of {_listed(fitting)}",
+            status=400,
+        )
 
 
 def first_line(reason: str) -> str:
@@ -99,5 +126,5 @@ def first_line(reason: str) -> str:
     return line.removeprefix("Internal: ")
 
 
-def _listed(models: dict[str, Model]) -> str:
-    return ", ".join(sorted(models))
+def _listed(models: Iterable[Model]) -> str:
+    return ", ".join(sorted(model.name for model in models))

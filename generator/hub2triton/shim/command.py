@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         max_rows=given.max_rows,
         profile=given.profile,
         allowed_hosts=given.allow_urls,
+        origins=given.allow_origins,
+        gzip_level=given.gzip_level,
+        predict_routes=_routes("AIP_PREDICT_ROUTE"),
+        health_routes=_routes("AIP_HEALTH_ROUTE"),
     )
     uvicorn.run(
         app.create(settings),
@@ -76,13 +80,21 @@ def _parser() -> argparse.ArgumentParser:
         "",
         "hosts that links in payloads may lead to, by commas, such as images.example.com,*.example.org; "
         "addresses that are not public are refused all the same",
-        type=_hosts,
+        type=_listed,
     )
+    add("--allow-origins", "*", "web pages that may call from a browser, by commas; * for all", type=_listed)
+    add("--gzip-level", 1, "how responses are compressed for callers who take gzip, 1 to 9; 0 for not at all")
     return parser
 
 
-def _hosts(text: str) -> tuple[str, ...]:
-    return tuple(host.strip() for host in text.split(",") if host.strip())
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _routes(variable: str) -> tuple[str, ...]:
+    """A path that Vertex AI calls, named by its environment variable."""
+    path = os.environ.get(variable, "")
+    return (path,) if path.startswith("/") else ()
 
 
 def _profile(text: str) -> Profile:

@@ -41,12 +41,17 @@ def answers(arrays: Mapping[str, Array], outputs: Sequence[TensorSpec]) -> list[
     rows = len(next(iter(arrays.values())))
     result = []
     for index in range(rows):
-        row = {name: array[index] for name, array in arrays.items() if name != COUNT.name}
+        row = {name: _wide(array[index]) for name, array in arrays.items() if name != COUNT.name}
         if counts is not None:
             length = int(counts[index][0])
             row = {name: value[:length] if name in ragged else value for name, value in row.items()}
         result.append(row)
     return result
+
+
+def _wide(array: Array) -> Array:
+    # Python writes a float32 with the digits of the float64 of the same value, and so do the reference's answers.
+    return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
 def _array(value: str | bytes | Link | list[str], tensor: TensorSpec) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hub2triton.tasks.spec import Profile
@@ -48,6 +48,8 @@ class Payload:
         root: The other keys of the body.
         limits: What its sizes are held against.
         profile: For whom it is answered; the defaults of some parameters depend on it.
+        model: The name of the model that is asked; some protocols repeat it in their answers.
+        body: All keys of the body, as they were sent.
     """
 
     inputs: Any
@@ -55,6 +57,8 @@ class Payload:
     root: Mapping[str, Any]
     limits: Limits
     profile: Profile = Profile.TOOLKIT
+    model: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(
@@ -92,7 +96,7 @@ class Payload:
             parameters = {}
         if not isinstance(parameters, dict):
             raise PayloadError(f'"parameters" must be an object, not {kind(parameters)}')
-        return cls(inputs, {**(query or {}), **parameters}, root, limits, profile)
+        return cls(inputs, {**(query or {}), **parameters}, root, limits, profile, body=body)
 
     def text(self, value: Any, where: str) -> str:
         """Checks that a value is a text of acceptable length."""

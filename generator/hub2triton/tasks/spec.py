@@ -149,6 +149,21 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """A route of another protocol, such as OpenAI's, that the models of a task answer too.
+
+    Attributes:
+        path: What is posted to, such as /v1/embeddings. The body's key `model` says which model is meant.
+        encode: Makes rows of the body, which is the `root` of the payload; raises PayloadError.
+        summary: One sentence for people.
+    """
+
+    path: str
+    encode: Callable[[Payload], Call]
+    summary: str
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """One task.
 
@@ -174,6 +189,7 @@ class TaskSpec:
         example: A payload that works with every model of the task.
         root_forms: Keys that may stand at the root of a body in place of `inputs`, as some clients send them.
         media: What the body may be besides JSON; it becomes the `inputs`, and parameters come by the query.
+        endpoints: Routes of other protocols.
         media_alone: Whether such a body asks for all that a request must hold, so that it makes the best example.
     """
 
@@ -197,6 +213,11 @@ class TaskSpec:
     settings: tuple[Setting, ...] = ()
     media: Media | None = None
     media_alone: bool = False
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def endpoint(self, path: str) -> Endpoint | None:
+        """The endpoint of a path, where the task has it."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.path == path), None)
 
     def example_json(self) -> str:
         """The example as a request's body."""
