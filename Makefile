@@ -8,6 +8,7 @@ PORT ?= 8080
 REPOSITORY ?= model_repository
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CLIENTS := $(VENV)/clients
 
 ifdef MODEL
 # As generate-repo names a model by itself.
@@ -20,7 +21,7 @@ NAME ?= all-minilm-l6-v2
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv serve test lint format bench clean
+.PHONY: help venv clients serve test lint format bench clean
 
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
@@ -32,11 +33,21 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,cpu,dev]'
 	@touch $@
 
+# Clients that the tests call as programs of their own. Without Node.js the tests of the JavaScript client say so.
+clients: venv $(CLIENTS)/.installed
+
+$(CLIENTS)/.installed: tests/clients/python/requirements.txt tests/clients/javascript/package-lock.json
+	$(BIN)/python -m venv $(CLIENTS)/huggingface_hub-0
+	$(CLIENTS)/huggingface_hub-0/bin/python -m pip install --quiet --requirement tests/clients/python/requirements.txt
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/clients/javascript; \
+	else echo "npm is not installed: the tests of the JavaScript client will not run"; fi
+	@touch $@
+
 serve: venv
 	$(BIN)/generate-repo "$(MODEL)" $(if $(TASK),--task $(TASK)) --name "$(NAME)" --output "$(REPOSITORY)"
 	exec $(BIN)/serve-repo "$(REPOSITORY)" --model "$(NAME)" --port $(PORT)
 
-test: venv
+test: venv clients
 	$(BIN)/python -m pytest
 
 lint: venv

@@ -69,7 +69,7 @@ class Asked:
             if response.error is not None:
                 raise RefusedError(response.error.message)
             rows += tensors.answers(response.arrays, self.outputs)
-        return json.loads(transport.json_response(call.decode(rows, profile)).body)
+        return json.loads(transport.response(call.decode(rows, profile), "application/json").body)
 
     def refusal(self, inputs: Any, **parameters: Any) -> str:
         """What the model says is wrong, and that it is the caller's fault."""

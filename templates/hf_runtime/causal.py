@@ -3,57 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, get_type_hints
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from . import torch_text
+from . import best_of, causality, torch_text
 from .batch import grouped
-from .continuation import Continuation, Reader
+from .causal_options import DEFAULTS, HINTS, CausalOptions, defaults, length_in
+from .continuation import Continuation, Reader, ends
+from .details import checked as checked_details
+from .details import details
 from .error import InvalidInput
-from .generation import SAMPLING, GenerateOptions, checked, generate
-from .parameters import parse
+from .generation import SAMPLING, checked, generate
 from .text_model import TextModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .generation import GenerateOptions
     from .settings import Settings
-
-DEFAULTS: dict[str, Any] = {"do_sample": True, "temperature": 0.7, "max_new_tokens": 256}
-"""What transformers' text-generation pipeline does where neither caller nor model says otherwise."""
 
 MAX_NEW_TOKENS = 4096
 """The limit of a request, where config.pbtxt has none."""
-
-
-class CausalOptions(GenerateOptions, total=False):
-    """The parameters of a request for texts to be continued.
-
-    Attributes:
-        frequency_penalty: Taken off a token's score for each time it was generated.
-        truncate: Keep the last so many tokens of a prompt.
-        handle_long_generation: `hole` cuts a prompt on the left until the new tokens fit behind it.
-        prefix: A text put before each prompt; it is not shown.
-        add_special_tokens: Those that the tokenizer puts around a text.
-        return_full_text: The prompt with its continuation (the default), or the continuation alone.
-        clean_up_tokenization_spaces: Remove the spaces before punctuation.
-        skip_special_tokens: Leave tokens such as the end of text out of the text (the default).
-        details: Nothing to a model: it always tells how a text ended. The HTTP shim shows it.
-    """
-
-    frequency_penalty: float
-    truncate: int
-    handle_long_generation: Literal["hole"]
-    prefix: str
-    add_special_tokens: bool
-    return_full_text: bool
-    clean_up_tokenization_spaces: bool
-    skip_special_tokens: bool
-    details: bool
 
 
 @dataclass(frozen=True)
@@ -72,6 +47,7 @@ class CausalModel(TextModel):
         positions: Tokens that prompt and answer may have together.
         limit: New tokens that a request may ask for.
         defaults: The operator's, for parameters that a request leaves out; they go before the model's own.
+        takes_company: Whether prompts can be continued together.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,14 +55,14 @@ class CausalModel(TextModel):
         self.tokenizer.padding_side = self.tokenizer.truncation_side = "left"
         self.positions = torch_text.positions(self.model)
         self.limit = settings.positive("max_new_tokens", MAX_NEW_TOKENS)
-        self.defaults = _defaults(settings.parameters.get("generation_defaults", ""))
+        self.defaults = defaults(settings.parameters.get("generation_defaults", ""))
         config = self.model.generation_config
         self.own = {name: value for name in HINTS if (value := getattr(config, name, None)) is not None}
-        ends = config.eos_token_id
-        self.ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        self.ends = ends(config)
         # generate() comments on every combination of parameters, once for each request.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         warnings.filterwarnings("ignore", module="transformers")
+        self.takes_company = causality.takes_company(self.model)
 
     def complete(self, texts: Sequence[str], **options: Unpack[CausalOptions]) -> list[list[Continuation]]:
         """Continues texts: for each as many times as `num_return_sequences` says.
@@ -101,10 +77,7 @@ class CausalModel(TextModel):
         found = self.follow(ids, options, hidden)
         if not options.get("return_full_text", True):
             return found
-        return [
-            [Continuation(text + new.text, new.finish_reason, new.tokens) for new in row]
-            for text, row in zip(texts, found, strict=True)
-        ]
+        return [[new.behind(text) for new in row] for text, row in zip(texts, found, strict=True)]
 
     def prompt(self, text: str, options: CausalOptions, **given: Any) -> list[int]:
         """The tokens of a prompt; at least one, for the model must begin somewhere."""
@@ -126,12 +99,22 @@ class CausalModel(TextModel):
         """Continues tokenized prompts; `hidden` tokens of each are not the caller's and do not count for max_length."""
         checked(options)
         rows = [self._fitted(ids, options, hidden) for ids in prompts]
+
         # Beside a longer prompt there may be less room, and one row's end must not be its neighbour's.
-        groups = grouped(range(len(rows)), key=lambda index: (rows[index].at_least, rows[index].at_most))
+        def alike(index: int) -> tuple[int, ...]:
+            row = rows[index]
+            return (row.at_least, row.at_most, 0 if self.takes_company else index)
+
+        groups = grouped(range(len(rows)), key=alike)
         answers: dict[int, list[Continuation]] = {}
         for group in groups:
             answers.update(zip(group, self._generated([rows[index] for index in group], options), strict=True))
         return [answers[index] for index in range(len(rows))]
+
+    @cached_property
+    def sees_only_back(self) -> bool:
+        """Whether the likelihood of tokens can be told; see `causality`."""
+        return causality.sees_only_back(self)
 
     def _fitted(self, ids: list[int], options: CausalOptions, hidden: int) -> _Prompt:
         own = len(ids) - hidden
@@ -154,7 +137,7 @@ class CausalModel(TextModel):
         return _Prompt(ids, min(max(at_least, 0), at_most), at_most)
 
     def _most(self, own: int, options: CausalOptions) -> int:
-        asked = _length_in(cast("Mapping[str, Any]", options), "max_new_tokens", "max_length", own)
+        asked = length_in(cast("Mapping[str, Any]", options), "max_new_tokens", "max_length", own)
         if asked is None:
             wanted = self._length("max_new_tokens", "max_length", own, {})
             return min(max(DEFAULTS["max_new_tokens"] if wanted is None else wanted, 1), self.limit)
@@ -173,7 +156,7 @@ class CausalModel(TextModel):
     def _length(self, new: str, total: str, own: int, options: CausalOptions) -> int | None:
         """A number of new tokens: what the caller says, else the operator, else the model."""
         layers = (cast("Mapping[str, Any]", options), self.defaults, self.own)
-        found = (_length_in(layer, new, total, own) for layer in layers)
+        found = (length_in(layer, new, total, own) for layer in layers)
         return next((value for value in found if value is not None), None)
 
     def _generated(self, rows: Sequence[_Prompt], options: CausalOptions) -> list[list[Continuation]]:
@@ -184,6 +167,11 @@ class CausalModel(TextModel):
             "attention_mask": torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows]),
         }
         asked = self._asked(options) | {"max_new_tokens": rows[0].at_most, "min_new_tokens": rows[0].at_least}
+        drawn = best_of.checked(options.get("best_of", 1), asked, self.model.generation_config)
+        if drawn > 1:
+            asked["num_return_sequences"] = drawn
+        wants_scores = self._wants_scores(options, drawn)
+        self._refuse_company(asked)
         ids = generate(
             self.model,
             self.tokenizer,
@@ -197,9 +185,44 @@ class CausalModel(TextModel):
             skip_special_tokens=options.get("skip_special_tokens", True),
             clean_up_tokenization_spaces=options.get("clean_up_tokenization_spaces"),
         )
-        new = [reader.read(row) for row in ids[:, width:].tolist()]
-        copies = len(new) // len(rows)
-        return [new[start : start + copies] for start in range(0, len(new), copies)]
+        copies = len(ids) // len(rows)
+        new = [
+            replace(reader.read(row), prompt_tokens=len(rows[index // copies].ids))
+            for index, row in enumerate(ids[:, width:].tolist())
+        ]
+        if wants_scores:
+            written = [(rows[index // copies].ids, one.ids) for index, one in enumerate(new)]
+            told = details(self, written, options)
+            new = [replace(one, details=own) for one, own in zip(new, told, strict=True)]
+        found = [new[start : start + copies] for start in range(0, len(new), copies)]
+        if drawn == 1:
+            return found
+        chosen = [best_of.best(row, options.get("seed")) for row in found]
+        return [[one if options.get("details") else replace(one, details={}, others=())] for one in chosen]
+
+    def _wants_scores(self, options: CausalOptions, drawn: int) -> bool:
+        """Whether a request needs to know how likely tokens are.
+
+        Raises:
+            InvalidInput: It does, and nothing tells.
+        """
+        checked_details(options)
+        wanted = options.get("details", False) or drawn > 1
+        if wanted and not self.sees_only_back:
+            raise InvalidInput(
+                "this model reads texts as a whole, so it cannot tell how likely single tokens were; leave details and "
+                "best_of out"
+            )
+        return wanted
+
+    def _refuse_company(self, asked: Mapping[str, Any]) -> None:
+        """Raises InvalidInput where a prompt would be several rows, and the model cannot have them."""
+        config = self.model.generation_config
+        several = ("num_return_sequences", "num_beams")
+        if not self.takes_company and any((asked.get(name) or getattr(config, name) or 1) > 1 for name in several):
+            raise InvalidInput(
+                "this model follows one text at a time only; leave num_return_sequences, num_beams and best_of out"
+            )
 
     def _asked(self, options: CausalOptions) -> dict[str, Any]:
         """What `generate` is to be told, lengths apart."""
@@ -215,19 +238,3 @@ class CausalModel(TextModel):
             if name not in self.own:
                 told.setdefault(name, DEFAULTS[name])
         return told
-
-
-HINTS: dict[str, Any] = get_type_hints(GenerateOptions)
-
-
-def _defaults(text: str) -> dict[str, Any]:
-    try:
-        return parse(text, HINTS)
-    except InvalidInput as error:
-        raise ValueError(f"parameter generation_defaults in config.pbtxt: {error}") from None
-
-
-def _length_in(layer: Mapping[str, Any], new: str, total: str, own: int) -> int | None:
-    if layer.get(new) is not None:
-        return int(layer[new])
-    return None if layer.get(total) is None else int(layer[total]) - own

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from .causal import CausalModel, CausalOptions
+from .causal import CausalModel
+from .causal_options import CausalOptions
 from .error import InvalidInput
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .decoding import text_of
@@ -18,12 +19,36 @@ class Continuation:
 
     Attributes:
         finish_reason: `length`, `eos_token` or `stop_sequence`.
-        tokens: How many were generated, the end of text included.
+        ids: The tokens that were generated, the end of text included.
+        prompt_tokens: How many tokens the model went on from.
+        details: More that was asked for; empty otherwise.
+        others: Texts of the same prompt that were drawn as well, and are not the answer.
     """
 
     text: str
     finish_reason: str
-    tokens: int
+    ids: list[int]
+    prompt_tokens: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+    others: tuple[Continuation, ...] = ()
+
+    def behind(self, prompt: str) -> Continuation:
+        """The same with a text before it."""
+        return replace(self, text=prompt + self.text, others=tuple(other.behind(prompt) for other in self.others))
+
+    def json(self) -> str:
+        """The details, with those of the other texts."""
+        others = [
+            {
+                "generated_text": other.text,
+                "finish_reason": other.finish_reason,
+                "generated_tokens": len(other.ids),
+                **other.details,
+            }
+            for other in self.others
+        ]
+        told = {**self.details, "best_of_sequences": others} if others else self.details
+        return json.dumps(told, ensure_ascii=False)
 
 
 class Reader:
@@ -44,16 +69,24 @@ class Reader:
 
         if self.stop and stopped(size):
             size, reason = bisect_left(range(size), True, key=stopped), "stop_sequence"
-        return Continuation(str(self.tokenizer.decode(ids[:size], **self.decoding)), reason, size)
+        return Continuation(str(self.tokenizer.decode(ids[:size], **self.decoding)), reason, ids[:size])
 
 
-def answers(rows: Sequence[Sequence[Continuation]]) -> list[dict[str, Any]]:
-    """The outputs of a text-generation or conversational model, a row's texts together."""
+def ends(config: Any) -> set[int]:
+    """The tokens that end a text, out of a model's generation_config."""
+    found = config.eos_token_id
+    return set(found if isinstance(found, list) else [] if found is None else [found])
+
+
+def answers(rows: Sequence[Sequence[Continuation]], output: str = "text_output") -> list[dict[str, Any]]:
+    """The outputs of a model that generates texts, a row's texts together."""
     return [
         {
-            "text_output": [new.text for new in row],
+            output: [new.text for new in row],
             "finish_reason": [new.finish_reason for new in row],
-            "generated_tokens": [new.tokens for new in row],
+            "generated_tokens": [len(new.ids) for new in row],
+            "prompt_tokens": row[0].prompt_tokens,
+            "details_json": [new.json() for new in row],
         }
         for row in rows
     ]

@@ -75,9 +75,7 @@ class SentenceEncoder:
         if dimensions is not None and not 1 <= dimensions <= (size or dimensions):
             raise InvalidInput(f"dimensions must be between 1 and {size}, not {dimensions}")
         if not options.get("truncate", True):
-            prompt = self.model.prompts.get(prompt_name or self.model.default_prompt_name or "") or ""
-            prompted = (prompt + text for text in texts)
-            torch_text.refuse_long(self.model.tokenizer, prompted, self.model.max_seq_length)
+            torch_text.refuse_long(self.model.tokenizer, self._prompted(texts, prompt_name), self.model.max_seq_length)
         model = self.unnormalized if options.get("normalize") is False else self.model
         with self._cut_on(options.get("truncation_direction", "right")):
             vectors: Vector = model.encode(
@@ -90,6 +88,12 @@ class SentenceEncoder:
             )
         return vectors
 
+    def count(self, texts: list[str], **options: Unpack[EmbedOptions]) -> list[int]:
+        """How many tokens of each text `embed` reads: the prompt's and the special ones included."""
+        window = self.model.max_seq_length
+        encoded = self.model.tokenizer(self._prompted(texts, options.get("prompt_name")), verbose=False)
+        return [min(len(ids), window or len(ids)) for ids in encoded["input_ids"]]
+
     def similarity(self, source: Vector, others: list[Vector]) -> Vector:
         """How close vectors are to a source vector, by cosine: FP32 of shape [len(others)]."""
         if not others:
@@ -98,6 +102,10 @@ class SentenceEncoder:
         norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(source)
         cosines: Vector = (matrix @ source) / np.maximum(norms, np.finfo(np.float32).tiny)
         return cosines
+
+    def _prompted(self, texts: list[str], prompt_name: str | None) -> list[str]:
+        prompt = self.model.prompts.get(prompt_name or self.model.default_prompt_name or "") or ""
+        return [prompt + text for text in texts]
 
     def _fit_to_transformer(self) -> None:
         """Mends what the library gets wrong for a plain model: RoBERTa's window, and GPT-2's missing padding."""

@@ -5,11 +5,14 @@ Transformers 5 has these pipelines no more, and its `generate` knows neither pre
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from transformers import AutoModelForSeq2SeqLM
 
 from . import torch_text
+from .continuation import Continuation, Reader, ends
+from .details import DetailOptions, checked, details
 from .error import InvalidInput
 from .generation import GenerateOptions, generate
 from .text_model import TextModel
@@ -30,7 +33,7 @@ WHOLE = {False, "do_not_truncate", "only_second"}
 """Values of `truncation` by which a text is not cut: there is no second one that could be."""
 
 
-class TextOptions(GenerateOptions, total=False):
+class TextOptions(GenerateOptions, DetailOptions, total=False):
     """The parameters of a request for a text made of a text.
 
     Attributes:
@@ -66,8 +69,9 @@ class Seq2Seq(TextModel):
         self.own_max_length = config.max_length is not None and config.max_new_tokens is None
         config.max_new_tokens = config.max_new_tokens or (config.max_length or MAX_NEW_TOKENS + 1) - 1
         config.max_length = None
+        self.ends = ends(config)
 
-    def rewrite(self, texts: Sequence[str], **options: Any) -> list[list[str]]:
+    def rewrite(self, texts: Sequence[str], **options: Any) -> list[list[Continuation]]:
         """The answers to one batch of texts, `num_return_sequences` for each; the options are `TextOptions`.
 
         Raises:
@@ -77,9 +81,11 @@ class Seq2Seq(TextModel):
 
     def answers(
         self, texts: Sequence[str], prefix: str, own: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> list[list[str]]:
+    ) -> list[list[Continuation]]:
         """As `rewrite`, with a prefix and the model's own parameters of generation for it; the caller's go first."""
-        asked = dict(options)
+        asked = {name: value for name, value in options.items() if name not in DetailOptions.__annotations__}
+        shown: Any = {name: value for name, value in options.items() if name not in asked}
+        checked(shown)
         cut = asked.pop("truncation", True) not in WHOLE
         clean = asked.pop("clean_up_tokenization_spaces", False)
         limits: dict[str, Any] = {} if cut else {"truncation": False, "max_length": None, "verbose": False}
@@ -99,10 +105,16 @@ class Seq2Seq(TextModel):
         steer: Any = {**self._limited(own), **asked, "max_new_tokens": self._max_new_tokens(own, asked)}
         steer.pop("max_length", None)
         ids = generate(self.model, self.tokenizer, inputs, steer)
-        found = [
-            str(self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=clean)) for row in ids
-        ]
+        stop = [text for text in steer.get("stop") or () if text]
+        reader = Reader(self.tokenizer, self.ends, stop, skip_special_tokens=True, clean_up_tokenization_spaces=clean)
+        # The first is the token that decoding starts from.
+        found = [reader.read(row[1:]) for row in ids.tolist()]
         copies = len(found) // len(texts)
+        if shown.get("details"):
+            read = {name: tensor.repeat_interleave(copies, dim=0) for name, tensor in inputs.items()}
+            written = [(row[:1], one.ids) for row, one in zip(ids.tolist(), found, strict=True)]
+            told = details(self, written, shown, read)
+            found = [replace(one, details=own) for one, own in zip(found, told, strict=True)]
         return [found[start : start + copies] for start in range(0, len(found), copies)]
 
     def _max_new_tokens(self, own: Mapping[str, Any], asked: Mapping[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 Function = Literal["sigmoid", "softmax", "none"]
 
+Truncation = bool | Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
+"""Whether what is too long is cut, or which text of a pair; true is longest_first."""
+
+CANNOT_CUT = "Truncation error"
+"""How the tokenizers' error begins where the text that they are to cut is not long enough for that, or not there."""
+
 
 class SequenceClassifier(TextModel):
     """The model of a folder with its classification head.
@@ -35,20 +42,19 @@ class SequenceClassifier(TextModel):
         super().__init__(settings, AutoModelForSequenceClassification)
         self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
 
-    def tokenize(self, items: Sequence[TextPair], *, truncate: bool, max_length: int | None) -> list[Tokens]:
+    def tokenize(self, items: Sequence[TextPair], *, truncate: Truncation, max_length: int | None) -> list[Tokens]:
         """The tokens of each text or pair.
 
         Raises:
-            InvalidInput: One is too long while it must not be cut, has no token at all, or `max_length` is too small.
+            InvalidInput: One is too long while it must not be cut, or only where that is not enough; it has no token at
+                all; or `max_length` is too small.
         """
         size = self._size(max_length, pairs=any(item.pair is not None for item in items))
         rows: dict[int, Tokens] = {}
         for group in grouped(range(len(items)), key=lambda index: items[index].pair is None):
             texts = [items[index].text for index in group]
             seconds = [pair for index in group if (pair := items[index].pair) is not None]
-            rows.update(
-                zip(group, self.tokens(texts, seconds or None, truncation=truncate, max_length=size), strict=True)
-            )
+            rows.update(zip(group, self._cut(texts, seconds or None, truncate, size), strict=True))
         longest = max(len(tokens["input_ids"]) for tokens in rows.values())
         if longest > self.window:
             raise InvalidInput(
@@ -77,6 +83,17 @@ class SequenceClassifier(TextModel):
         """The labels of one row with their scores, the best first."""
         order = np.argsort(-scores, kind="stable")[: limit(top_k, len(scores))]
         return {"label": [self.labels[index] for index in order], "score": scores[order]}
+
+    def _cut(self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: Truncation, size: int) -> list[Tokens]:
+        try:
+            return self.tokens(texts, pairs, truncation=truncate, max_length=size)
+        except Exception as error:  # the tokenizers have no class for it
+            if not str(error).startswith(CANNOT_CUT):
+                raise
+            raise InvalidInput(
+                f"a text has more than {size} tokens, and cutting it by {json.dumps(truncate)} is not enough; shorten "
+                'it, or set truncation to "longest_first"'
+            ) from None
 
     def _function(self) -> Function:
         kind, labels = self.config.problem_type, self.config.num_labels

@@ -67,14 +67,21 @@ class TextModel:
         options = {"padding": True, "truncation": True, "max_length": self.window, **options}
         return self.tokenizer(list(texts), None if pairs is None else list(pairs), return_tensors="pt", **options)
 
-    def tokens(self, texts: Sequence[str], pairs: Sequence[str] | None = None, **options: Any) -> list[Tokens]:
+    def tokens(
+        self, texts: Sequence[str | list[str]], pairs: Sequence[str] | None = None, **options: Any
+    ) -> list[Tokens]:
         """Tokenizes texts, or pairs, without padding; cut at the window unless told otherwise.
 
-        With `return_overflowing_tokens` a long text gives several, each with its `overflow_to_sample_mapping`.
+        With `return_overflowing_tokens` a long text gives several, each with its `overflow_to_sample_mapping`. With
+        `is_split_into_words` texts are lists of words, and each also has its `word_ids`: for every token the word that
+        it is a part of, or None.
         """
         options = {"truncation": True, "max_length": self.window, "verbose": False, **options}
         encoded = self.tokenizer(list(texts), None if pairs is None else list(pairs), **options)
-        return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+        columns = dict(encoded)
+        if options.get("is_split_into_words"):
+            columns["word_ids"] = [encoded.word_ids(index) for index in range(len(encoded["input_ids"]))]
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def pad(self, rows: Sequence[Tokens]) -> Any:
         """A batch for `forward` of what `tokens` gave, padded to the longest."""

@@ -11,6 +11,7 @@ from transformers.pipelines.token_classification import AggregationStrategy
 
 from .batch import grouped, in_sub_batches
 from .error import InvalidInput
+from .split_text import SplitText
 from .text_model import TextModel
 
 if TYPE_CHECKING:
@@ -32,11 +33,15 @@ class EntityOptions(TypedDict, total=False):
         aggregation_strategy: How tokens become entities; `none`, the default, gives every token by itself.
         ignore_labels: Labels to leave out; `O` where it is not given.
         stride: Reads a text longer than the window by windows that overlap in so many tokens, instead of cutting it.
+        is_split_into_words: Whether each text is a JSON list of words.
+        delimiter: What places in such a text count between its words; one space where it is not given.
     """
 
     aggregation_strategy: Strategy
     ignore_labels: list[str]
     stride: int
+    is_split_into_words: bool
+    delimiter: str
 
 
 class TokenClassifier(TextModel):
@@ -52,7 +57,8 @@ class TokenClassifier(TextModel):
         """The entities of each text, as lists by output name.
 
         Raises:
-            InvalidInput: A stride that this model, or this strategy, cannot have.
+            InvalidInput: A stride that this model, or this strategy, cannot have, or a text that is no list of words
+                while it should be.
         """
         strategy = options.get("aggregation_strategy", "none")
         stride = options.get("stride")
@@ -62,25 +68,39 @@ class TokenClassifier(TextModel):
             raise InvalidInput(
                 f"aggregation_strategy {strategy!r} needs words, which this model's tokenizer cannot tell; use simple"
             )
-        windows = self._windows(texts, stride)
+        split = self._split(texts, options) if options.get("is_split_into_words") else None
+        windows = self._windows(texts if split is None else [own.words for own in split], stride)
         logits = in_sub_batches(
             windows, self._logits, length=lambda tokens: len(tokens["input_ids"]), size=self._size_of_batch
         )
         outputs: list[list[dict[str, Any]]] = [[] for _ in texts]
         for tokens, found in zip(windows, logits, strict=True):
-            own = outputs[tokens["text"]]
-            own.append(self._output(tokens, found, None if own else texts[tokens["text"]]))
+            outputs[tokens["text"]].append(self._output(tokens, found))
+        for index, own in enumerate(outputs):  # the first window says what is the same for all
+            own[0]["sentence"] = texts[index] if split is None else split[index].text
+            own[0]["word_to_chars_map"] = None if split is None else split[index].places
         entities = (
             self._pipeline.postprocess(own, AggregationStrategy(strategy), options.get("ignore_labels"))
             for own in outputs
         )
         return [_columns(found) for found in entities]
 
-    def _windows(self, texts: Sequence[str], stride: int | None) -> list[Tokens]:
-        """The tokens of each text, in one window or several; `text` says whose they are."""
+    def _split(self, texts: Sequence[str], options: EntityOptions) -> list[SplitText]:
+        if not self.tokenizer.is_fast:
+            raise InvalidInput(
+                "parameter 'is_split_into_words' needs a fast tokenizer, and this model has none; leave it out"
+            )
+        return [SplitText.of(text, options.get("delimiter", " ")) for text in texts]
+
+    def _windows(self, texts: Sequence[str] | Sequence[list[str]], stride: int | None) -> list[Tokens]:
+        """The tokens of each text, or each list of words, in one window or several; `text` says whose they are."""
         more: dict[str, Any] = {} if stride is None else {"return_overflowing_tokens": True, "stride": stride}
         windows = self.tokens(
-            texts, return_special_tokens_mask=True, return_offsets_mapping=self.tokenizer.is_fast, **more
+            texts,
+            return_special_tokens_mask=True,
+            return_offsets_mapping=self.tokenizer.is_fast,
+            is_split_into_words=not isinstance(texts[0], str),
+            **more,
         )
         return [
             {**tokens, "text": tokens.get("overflow_to_sample_mapping", index)} for index, tokens in enumerate(windows)
@@ -100,14 +120,14 @@ class TokenClassifier(TextModel):
             )
         return [found[index] for index in range(len(windows))]
 
-    def _output(self, tokens: Tokens, logits: torch.Tensor, text: str | None) -> dict[str, Any]:
+    def _output(self, tokens: Tokens, logits: torch.Tensor) -> dict[str, Any]:
         """One window in the form that the pipeline has it between its model and its `postprocess`."""
         return {
             "logits": logits[None],
             "input_ids": [tokens["input_ids"]],
             "special_tokens_mask": torch.tensor([tokens["special_tokens_mask"]]),
             "offset_mapping": [tokens["offset_mapping"]] if "offset_mapping" in tokens else None,
-            "sentence": text,
+            "word_ids": tokens.get("word_ids"),
         }
 
     def _check_stride(self, stride: int, strategy: Strategy) -> None:

@@ -10,6 +10,7 @@ from .seq2seq import Seq2Seq, TextOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .continuation import Continuation
     from .settings import Settings
 
 
@@ -32,7 +33,7 @@ class Translator(Seq2Seq):
         super().__init__(settings)
         self.languages = language.of(self.tokenizer, self.config, self.model.generation_config, settings.task)
 
-    def translate(self, texts: Sequence[str], **options: Any) -> list[list[str]]:
+    def translate(self, texts: Sequence[str], **options: Any) -> list[list[Continuation]]:
         """The translations of one batch of texts, `num_return_sequences` for each; options are `TranslateOptions`.
 
         Raises:

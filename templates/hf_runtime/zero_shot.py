@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from .settings import Settings
 
     Array = np.ndarray[Any, Any]
+
+
+Truncation = bool | Literal["do_not_truncate", "only_first"]
+"""Whether a text that is too long is cut; its label never is."""
+
+WHOLE = (False, "do_not_truncate")
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,8 @@ class ZeroShotClassifier(SequenceClassifier):
             ValueError: None of the model's labels is entailment.
         """
         super().__init__(settings)
-        found = [index for label, index in self.config.label2id.items() if label.lower().startswith("entail")]
+        named = self.config.label2id or {label: index for index, label in enumerate(self.labels)}
+        found = [index for label, index in named.items() if label.lower().startswith("entail")]
         if not found:
             raise ValueError(
                 f"the model does not fit zero-shot-classification: none of its labels ({', '.join(self.labels)}) is "
@@ -70,13 +77,16 @@ class ZeroShotClassifier(SequenceClassifier):
         self.contradiction = -1 if self.entailment == 0 else 0
         self._size_of_batch = settings.sub_batch_size
 
-    def classify(self, questions: Sequence[Question], template: str, *, multi_label: bool) -> list[dict[str, Any]]:
+    def classify(
+        self, questions: Sequence[Question], template: str, *, multi_label: bool, truncate: Truncation
+    ) -> list[dict[str, Any]]:
         """The labels of each question with their scores, the best first.
 
         All pairs of a text and a label go through the model in common batches, as many at once as texts do elsewhere.
 
         Raises:
-            InvalidInput: A template without {}, or a label that does not fit into the model's window.
+            InvalidInput: A template without {}, a label that does not fit into the model's window, or a text that does
+                not while it must not be cut.
         """
         if "{}" not in template:
             raise InvalidInput(
@@ -86,6 +96,8 @@ class ZeroShotClassifier(SequenceClassifier):
         hypotheses = {label: template.replace("{}", label) for question in questions for label in question.labels}
         self._check(hypotheses)
         pairs = [(question.text, hypotheses[label]) for question in questions for label in question.labels]
+        if truncate in WHOLE:
+            self._refuse_long(pairs)
         logits = in_sub_batches(
             pairs, self._logits, length=lambda pair: len(pair[0]) + len(pair[1]), size=self._size_of_batch
         )
@@ -106,6 +118,15 @@ class ZeroShotClassifier(SequenceClassifier):
     def _logits(self, pairs: list[tuple[str, str]]) -> list[Array]:
         texts, hypotheses = zip(*pairs, strict=True)
         return list(self.logits(self.tokens(texts, hypotheses, truncation="only_first")))
+
+    def _refuse_long(self, pairs: list[tuple[str, str]]) -> None:
+        texts, hypotheses = zip(*pairs, strict=True)
+        longest = max(len(tokens["input_ids"]) for tokens in self.tokens(texts, hypotheses, truncation=False))
+        if longest > self.window:
+            raise InvalidInput(
+                f"a text and a label have {longest} tokens, but this model takes {self.window}; shorten them, or leave "
+                "truncation on"
+            )
 
     def _check(self, hypotheses: dict[str, str]) -> None:
         """Only the text is cut, so a hypothesis must leave it room."""

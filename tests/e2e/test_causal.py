@@ -134,6 +134,27 @@ def test_inference_client(served: Service, writer: Pipeline) -> None:
     assert found.generated_text == writer(PROMPT, stop_sequence=stop, **GREEDY)[0]["generated_text"]
     assert (found.details.finish_reason, found.details.seed) == ("stop_sequence", 3)
     assert 0 < found.details.generated_tokens < 12
+    details = client.text_generation(
+        PROMPT, details=True, decoder_input_details=True, top_n_tokens=2, return_full_text=False, **GREEDY
+    ).details
+    assert writer.tokenizer.decode([token.id for token in details.tokens]) == new
+    assert [token.id for token in details.prefill] == writer.tokenizer(PROMPT)["input_ids"]
+    assert details.prefill[0].logprob is None
+    ids = torch.tensor([[token.id for token in (*details.prefill, *details.tokens)]])
+    with torch.inference_mode():
+        scores = writer.model(ids).logits[0].log_softmax(dim=-1)
+    expected = scores[:-1].gather(1, ids[0, 1:, None]).squeeze(1).tolist()
+    found_logprobs = [token.logprob for token in (*details.prefill[1:], *details.tokens)]
+    np.testing.assert_allclose(found_logprobs, expected, atol=1e-4)
+    # Where a letter is not finished yet, the texts of the two differ.
+    likeliest = [(top[0]["id"], top[0]["logprob"]) for top in details.top_tokens]
+    assert likeliest == [(token.id, token.logprob) for token in details.tokens]
+    assert [len(top) for top in details.top_tokens] == [2] * len(details.tokens)
+    sampled = {"do_sample": True, "seed": 5, "max_new_tokens": 9, "details": True}
+    chosen = client.text_generation(PROMPT, best_of=3, **sampled)
+    other = client.text_generation(PROMPT, **{**sampled, "seed": chosen.details.seed})
+    assert chosen.generated_text == other.generated_text
+    assert len(chosen.details.best_of_sequences) == 2
     torch.manual_seed(5)
     drawn = writer(PROMPT, do_sample=True, temperature=1.3, top_k=9, top_p=0.9, typical_p=0.8, max_new_tokens=9)
     sampled = {"temperature": 1.3, "top_k": 9, "top_p": 0.9, "typical_p": 0.8, "max_new_tokens": 9}
@@ -154,6 +175,7 @@ def test_tritonclient_gets_typed_tensors(served: Service, writer: Pipeline) -> N
     assert result.as_numpy("generated_tokens").dtype == np.int32
     assert result.as_numpy("generated_tokens").tolist() == [[12, 12]] * 3
     assert result.as_numpy("finish_reason").tolist() == [[b"length"] * 2] * 3
+    assert result.as_numpy("details_json").tolist() == [[b"{}"] * 2] * 3
     messages = tritonclient.grpc.InferInput("messages_json", [1, 1], "BYTES")
     messages.set_data_from_numpy(np.array([["not JSON"]], dtype=object))
     with pytest.raises(InferenceServerException, match="not valid JSON"):

@@ -76,6 +76,13 @@ def test_inference_client(served: Service) -> None:
     assert client("languages").translation(LONG, **LANGUAGES).translation_text == wanted["translation_text"]
     (wanted,) = post(served, "rewriter", {"inputs": LONG, "parameters": {"max_new_tokens": 12}})
     assert client("rewriter").text_generation(LONG, max_new_tokens=12) == wanted["generated_text"]
+    told = client("rewriter").text_generation(
+        LONG, max_new_tokens=12, details=True, decoder_input_details=True, return_full_text=True
+    )
+    assert told.generated_text == wanted["generated_text"]
+    assert len(told.details.tokens) == told.details.generated_tokens
+    assert all(token.logprob < 0 for token in told.details.tokens)
+    assert [token.logprob for token in told.details.prefill] == [None]
 
 
 @pytest.mark.parametrize("model", ["summaries", "french"])
@@ -117,6 +124,7 @@ def test_tritonclient_gets_lists_of_texts(served: Service) -> None:
         ("summaries", "a", {"num_return_sequences": 9}, "num_return_sequences"),
         ("summaries", "a", {"temperature": -1, "do_sample": True}, "temperature"),
         ("summaries", TOO_LONG, {"truncation": "do_not_truncate"}, "183 tokens, but this model takes 64"),
+        ("summaries", "a", {"return_tensors": True}, "return_tensors is not supported"),
         ("languages", "a", {}, "send the parameters src_lang and tgt_lang"),
         (
             "languages",

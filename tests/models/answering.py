@@ -32,6 +32,23 @@ def bert_squad(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def distilbert_squad(folder: Path) -> None:
+    """DistilBERT, which does not take the token types of its tokenizer: only [SEP] tells question and context apart."""
+    tokenizer = vocabulary.word_pieces(text.WINDOW)
+    config = transformers.DistilBertConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=text.WINDOW,
+        dim=text.SIZE,
+        n_layers=2,
+        n_heads=4,
+        hidden_dim=2 * text.SIZE,
+        initializer_range=text.SPREAD,
+    )
+    with text.seeded():
+        transformers.DistilBertForQuestionAnswering(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def roberta_squad(folder: Path) -> None:
     """RoBERTa with byte-level BPE, where a token may be a part of a character."""
     tokenizer = vocabulary.roberta_bytes()
@@ -123,4 +140,4 @@ def _merges() -> list[tuple[str, str]]:
     return merges
 
 
-BUILDERS = (bert_squad, roberta_squad, tapas_wtq, tapas_sqa, tapex_bart)
+BUILDERS = (bert_squad, distilbert_squad, roberta_squad, tapas_wtq, tapas_sqa, tapex_bart)

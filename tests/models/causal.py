@@ -1,4 +1,4 @@
-"""Tiny causal models: one without a token for padding, one with two ends of a text, one for chats."""
+"""Tiny causal models: without a token for padding, with two ends of a text, for chats, and of no use in batches."""
 
 from __future__ import annotations
 
@@ -84,6 +84,47 @@ def qwen2_chat(folder: Path) -> None:
     _write(folder, model, tokenizer, **own, pad_token_id=tokenizer.pad_token_id)
 
 
+def rwkv_text(folder: Path) -> None:
+    """RWKV, which has a state instead of attention, takes padding for text, and mixes the rows of a batch."""
+    tokenizer = vocabulary.gpt2_bytes()
+    config = transformers.RwkvConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=text.SIZE,
+        num_hidden_layers=2,
+        context_length=WINDOW,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model = _made(transformers.RwkvForCausalLM, config)
+    _spread(model)
+    _write(folder, model, tokenizer)
+
+
+def xlm_text(folder: Path) -> None:
+    """XLM, which reads a text in both directions, and counts positions from the padding."""
+    tokenizer = vocabulary.gpt2_bytes()
+    config = transformers.XLMConfig(
+        vocab_size=len(tokenizer),
+        emb_dim=text.SIZE,
+        n_layers=2,
+        n_heads=4,
+        n_langs=1,
+        max_position_embeddings=WINDOW,
+        embed_init_std=text.SPREAD,
+        init_std=text.SPREAD,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    _save(folder, transformers.XLMWithLMHeadModel, config, tokenizer)
+
+
+def _spread(model: Any) -> None:
+    """Weights that are drawn, where a model's own initialization makes them all alike."""
+    with text.seeded(), torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * text.SPREAD)
+
+
 def _llama_tokenizer() -> transformers.LlamaTokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
@@ -117,4 +158,4 @@ def _write(folder: Path, model: Any, tokenizer: Any, **defaults: Any) -> None:
     tokenizer.save_pretrained(folder)
 
 
-BUILDERS = (gpt2_text, llama_ends, qwen2_chat)
+BUILDERS = (gpt2_text, llama_ends, qwen2_chat, rwkv_text, xlm_text)

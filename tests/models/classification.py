@@ -91,21 +91,17 @@ def bart_nli(folder: Path) -> None:
 
 def deberta_nli(folder: Path) -> None:
     """Two labels of which the first is entailment, written in capitals; positions relative to each other."""
-    pieces = [("[PAD]", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), ("[UNK]", 0.0), *_pieces(), ("[MASK]", 0.0)]
-    tokenizer = transformers.DebertaV2Tokenizer(vocab=pieces, unk_id=3, model_max_length=WINDOW)
-    config = transformers.DebertaV2Config(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=WINDOW,
-        relative_attention=True,
-        position_biased_input=False,
-        pos_att_type=["p2c", "c2p"],
-        type_vocab_size=0,
-        pooler_hidden_size=SIZE,
-        initializer_range=SPREAD,
-        **LAYERS,
-        **_labels("ENTAILMENT", "NOT_ENTAILMENT"),
-    )
-    _save(folder, transformers.DebertaV2ForSequenceClassification, config, tokenizer)
+    _deberta(folder, "DebertaV2ForSequenceClassification", "ENTAILMENT", "NOT_ENTAILMENT")
+
+
+def deberta_toxicity(folder: Path) -> None:
+    """One label, so that a sigmoid makes its score."""
+    _deberta(folder, "DebertaV2ForSequenceClassification", "toxic")
+
+
+def deberta_entities(folder: Path) -> None:
+    """Pieces of words as sentencepiece makes them, and relative positions."""
+    _deberta(folder, "DebertaV2ForTokenClassification", *ENTITIES)
 
 
 def bert_entities(folder: Path) -> None:
@@ -115,9 +111,12 @@ def bert_entities(folder: Path) -> None:
 
 def xlm_roberta_entities(folder: Path) -> None:
     """Pieces that begin with the space before them, and no window known to the tokenizer."""
-    pieces = [*((special, 0.0) for special in SPECIAL), *_pieces(), ("<mask>", 0.0)]
-    tokenizer = transformers.XLMRobertaTokenizer(vocab=pieces)
-    _save(folder, transformers.XLMRobertaForTokenClassification, _xlm_roberta(tokenizer), tokenizer)
+    _xlm_roberta(folder, "XLMRobertaForTokenClassification", *ENTITIES)
+
+
+def xlm_roberta_languages(folder: Path) -> None:
+    """Which language a text is in, of three."""
+    _xlm_roberta(folder, "XLMRobertaForSequenceClassification", "en", "fr", "zh")
 
 
 def bert_masked(folder: Path) -> None:
@@ -159,15 +158,36 @@ def _roberta(folder: Path, model: str, **more: Any) -> None:
     _save(folder, getattr(transformers, model), config, tokenizer)
 
 
-def _xlm_roberta(tokenizer: transformers.PreTrainedTokenizerBase) -> transformers.PretrainedConfig:
-    return transformers.XLMRobertaConfig(
+def _deberta(folder: Path, model: str, *labels: str) -> None:
+    pieces = [("[PAD]", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), ("[UNK]", 0.0), *_pieces(), ("[MASK]", 0.0)]
+    tokenizer = transformers.DebertaV2Tokenizer(vocab=pieces, unk_id=3, model_max_length=WINDOW)
+    config = transformers.DebertaV2Config(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=WINDOW,
+        relative_attention=True,
+        position_biased_input=False,
+        pos_att_type=["p2c", "c2p"],
+        type_vocab_size=0,
+        pooler_hidden_size=SIZE,
+        initializer_range=SPREAD,
+        **LAYERS,
+        **_labels(*labels),
+    )
+    _save(folder, getattr(transformers, model), config, tokenizer)
+
+
+def _xlm_roberta(folder: Path, model: str, *labels: str) -> None:
+    pieces = [*((special, 0.0) for special in SPECIAL), *_pieces(), ("<mask>", 0.0)]
+    tokenizer = transformers.XLMRobertaTokenizer(vocab=pieces)
+    config = transformers.XLMRobertaConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=WINDOW + tokenizer.pad_token_id + 1,
         type_vocab_size=1,
         initializer_range=SPREAD,
         **LAYERS,
-        **_labels(*ENTITIES),
+        **_labels(*labels),
     )
+    _save(folder, getattr(transformers, model), config, tokenizer)
 
 
 def _pieces() -> list[tuple[str, float]]:
@@ -200,8 +220,11 @@ BUILDERS = (
     roberta_nli,
     bart_nli,
     deberta_nli,
+    deberta_toxicity,
+    xlm_roberta_languages,
     bert_entities,
     xlm_roberta_entities,
+    deberta_entities,
     bert_masked,
     roberta_masked,
     bert_without_mask,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SPACE = "▁"  # what sentencepiece writes for a space
 NLLB_CODES = ["eng_Latn", "fra_Latn", "deu_Latn"]
+MADLAD_MARKS = ["<2en>", "<2fr>", "<2de>"]
 MARIAN_CODES = [">>fra<<", ">>ron<<"]
 ENDS = [".", ",", "?", "!", ":", "<", ">"]
 
@@ -83,6 +84,33 @@ def mbart(folder: Path) -> None:
     tokenizer = transformers.MBartTokenizer(vocab=pieces, model_max_length=text.WINDOW)
     config = transformers.MBartConfig(**_ids(tokenizer), **LAYERS)
     _save(folder, transformers.MBartForConditionalGeneration, config, tokenizer, seed=6, max_length=16)
+
+
+def mbart50(folder: Path) -> None:
+    """mBART-50: the language's token before the text, and the answer begins behind the end of a text."""
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *_scored()]
+    tokenizer = transformers.MBart50Tokenizer(vocab=pieces, model_max_length=text.WINDOW)
+    config = transformers.MBartConfig(**_ids(tokenizer), **LAYERS)
+    _save(folder, transformers.MBartForConditionalGeneration, config, tokenizer, seed=3, max_length=16, num_beams=2)
+
+
+def madlad(folder: Path) -> None:
+    """MADLAD: T5 with a token for each target language, which is written before the text."""
+    marks = [(mark, 0.0) for mark in MADLAD_MARKS]
+    pieces = [("<unk>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), *marks, *_scored()]
+    tokenizer = transformers.T5Tokenizer(
+        vocab=pieces, extra_ids=0, additional_special_tokens=MADLAD_MARKS, model_max_length=text.WINDOW
+    )
+    ids = {"pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    config = transformers.T5Config(
+        vocab_size=len(tokenizer),
+        **ids,
+        **T5_LAYERS,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False,
+        initializer_factor=3.0,  # so that other texts have clearly other answers
+    )
+    _save(folder, transformers.T5ForConditionalGeneration, config, tokenizer, seed=2, max_length=16)
 
 
 def m2m100(folder: Path) -> None:
@@ -196,4 +224,4 @@ def _save(
     tokenizer.save_pretrained(folder)
 
 
-BUILDERS = (bart_summary, t5_prefixes, flan_t5, nllb, mbart, m2m100, marian, marian_targets)
+BUILDERS = (bart_summary, t5_prefixes, flan_t5, nllb, mbart, mbart50, m2m100, marian, marian_targets, madlad)

@@ -80,3 +80,47 @@ def test_names_match_glob_patterns_with_their_case() -> None:
     assert facts.matches(["*.bin"], ["0_Transformer/pytorch_model.bin"])
     assert not facts.matches([], ["a"])
     assert not facts.matches(["*"], [])
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        ({"label2id": {"no": 0, "yes": 1}, "id2label": {"0": "a", "1": "b"}}, ("no", "yes")),
+        ({"id2label": {"0": "a", "1": "b"}}, ("a", "b")),
+        ({"label2id": {}, "id2label": {"0": 5}}, ("5",)),
+        ({"label2id": None, "id2label": ["a"]}, ()),
+        ({}, ()),
+    ],
+)
+def test_labels_are_those_that_transformers_looks_up(config: Any, labels: tuple[str, ...], tmp_path: Path) -> None:
+    assert read(tmp_path, config=config).labels == labels
+
+
+def test_a_model_may_come_with_its_own_code(tmp_path: Path) -> None:
+    assert read(tmp_path, config={"auto_map": {"AutoModel": "modeling_own.Own"}}).own_code
+    assert not read(tmp_path, config={"auto_map": {}}).own_code
+
+
+def test_a_diffusion_pipeline_is_its_class_and_its_components(tmp_path: Path) -> None:
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": "0.42.1",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "safety_checker": [None, None],
+        "requires_safety_checker": False,
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    found = read(tmp_path, model_index=index)
+    assert (found.architectures, found.library) == (("StableDiffusionPipeline",), Library.DIFFUSERS)
+    assert found.components == ("unet", "vae")
+    assert read(tmp_path, model_index={}).architectures == ()
+
+
+def test_the_lines_of_requirements(tmp_path: Path) -> None:
+    assert read(tmp_path).requirements == ()
+    path = tmp_path / "requirements.txt"
+    path.write_text("\ufeff# needed\neinops==0.8  # why\n\n  --extra-index-url https://example.com\r\n")
+    assert read(tmp_path).requirements == ("einops==0.8  # why", "--extra-index-url https://example.com")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(TaskMismatchError, match=r"requirements\.txt of the model cannot be read"):
+        read(tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests import generated
 from tests.asked import Asked
 from tests.models import builder
 from tests.models.text import WINDOW
@@ -20,7 +21,7 @@ from triton_python_backend_utils import InferenceRequest
 from hub2triton.generate import generation
 from hub2triton.generate.options import Options
 from hub2triton.shim import tensors, transport
-from hub2triton.tasks.payload import Limits, Payload
+from hub2triton.tasks.payload import Limits, Payload, PayloadError
 from hub2triton.tasks.spec import Profile
 from hub2triton.tensor import PARAMETERS, DataType
 
@@ -29,9 +30,16 @@ UNUSUAL = "🙂 cafe\u0301 Zürich 漢字 \U0001f468\u200d\U0001f469\u200d\U0001
 TEXTS = ["today is a sunny day", "x", "a very good friend, from Paris (by train)", UNUSUAL, LONG, ""]
 LABELS = ["sunny day", "food", "machine", "very long night"]
 
-CLASSIFIERS = ["distilbert_sentiment", "roberta_emotions", "bert_regression", "gpt2_sentiment"]
+CLASSIFIERS = [
+    "distilbert_sentiment",
+    "roberta_emotions",
+    "bert_regression",
+    "gpt2_sentiment",
+    "deberta_toxicity",
+    "xlm_roberta_languages",
+]
 NLI = ["roberta_nli", "bart_nli", "deberta_nli"]
-NER = ["bert_entities", "xlm_roberta_entities"]
+NER = ["bert_entities", "xlm_roberta_entities", "deberta_entities"]
 MASKED = ["bert_masked", "roberta_masked"]
 STRATEGIES = ["none", "simple", "first", "average", "max"]
 MASKS = ["the [MASK] is good", "a [MASK]", "🙂 cafe\u0301 漢字 has [MASK] in it, and a red river"]
@@ -136,6 +144,42 @@ def test_texts_are_cut_where_the_caller_says(serve: Serve, reference: Reference)
     same(model(TEXTS, max_length=9999), model(TEXTS))
 
 
+LONG_PAIRS = {
+    "both": {"text": LONG, "text_pair": LONG[:300]},
+    "first": {"text": LONG, "text_pair": "a dog"},
+    "second": {"text": "a dog", "text_pair": LONG},
+    "none": {"text": "a dog", "text_pair": "x"},
+}
+
+
+@pytest.mark.parametrize("name", ["distilbert_sentiment", "deberta_toxicity", "xlm_roberta_languages"])
+@pytest.mark.parametrize("truncation", ["longest_first", "only_first", "only_second", True])
+@pytest.mark.parametrize("item", [*LONG_PAIRS.values(), LONG, "x"], ids=[*LONG_PAIRS, "long", "short"])
+def test_what_is_cut_is_as_the_tokenizer_has_it(
+    serve: Serve, reference: Reference, name: str, truncation: str | bool, item: Any
+) -> None:
+    model = serve("text-classification", name)
+    try:
+        expected = classes(reference, name, item, truncation=truncation)
+    except Exception as error:  # the tokenizers have no class for it
+        if not str(error).startswith("Truncation error"):
+            raise
+        told = model.refusal(item, truncation=truncation)
+        assert f"more than {WINDOW} tokens, and cutting it by {json.dumps(truncation)} is not enough" in told
+    else:
+        same(model(item, top_k=None, truncation=truncation), expected)
+        same(model([item, "a dog"], top_k=None, truncation=truncation)[0], expected)
+
+
+def test_nothing_is_cut_where_the_caller_says_so(serve: Serve, reference: Reference) -> None:
+    name = "distilbert_sentiment"
+    for whole in (False, "do_not_truncate"):
+        for item in (LONG, *(pair for kind, pair in LONG_PAIRS.items() if kind != "none")):
+            assert f"this model takes {WINDOW}" in serve("text-classification", name).refusal(item, truncation=whole)
+        found = serve("text-classification", name)(LONG_PAIRS["none"], top_k=None, truncation=whole)
+        same(found, classes(reference, name, LONG_PAIRS["none"]))
+
+
 def test_text_classification_refuses_what_it_cannot_answer(serve: Serve) -> None:
     model = serve("text-classification", "distilbert_sentiment")
     assert f"this model takes {WINDOW}; shorten it, or leave truncate on" in model.refusal(LONG, truncate=False)
@@ -230,9 +274,39 @@ def test_a_label_that_fills_the_window_but_for_one_token_fits(serve: Serve, refe
     assert f"a hypothesis of {room + 1} tokens, but this model has room for {room}" in model.refusal("x", **parameters)
 
 
-def test_a_model_without_entailment_does_not_load(serve: Serve) -> None:
-    with pytest.raises(ValueError, match=r"none of its labels \(NEGATIVE, POSITIVE\) is entailment"):
-        serve("zero-shot-classification", "distilbert_sentiment")
+def relabelled(tiny: Callable[[str], Path], tmp_path: Path, **labels: Any) -> Path:
+    """A model for NLI that was generated, and whose config.json was changed after that; None takes a key out."""
+    made = Options(model=str(tiny("roberta_nli")), output=tmp_path, task="zero-shot-classification", name="nli")
+    generation.write(generation.plan(made), force=False)
+    path = tmp_path / "nli/1/weights/config.json"
+    config = {**json.loads(path.read_text()), **labels}
+    path.unlink()  # which may be a link to the tiny model's own
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    return tmp_path / "nli"
+
+
+def test_a_model_without_entailment_does_not_load(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    names = {"id2label": {"0": "no", "1": "maybe", "2": "yes"}, "label2id": {"no": 0, "maybe": 1, "yes": 2}}
+    with pytest.raises(ValueError, match=r"none of its labels \(no, maybe, yes\) is entailment"):
+        generated.initialized(relabelled(tiny, tmp_path, **names))
+
+
+def test_labels_may_be_named_by_their_numbers_alone(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    model = generated.initialized(relabelled(tiny, tmp_path, label2id=None))
+    assert (model.classifier.entailment, model.classifier.contradiction) == (2, 0)
+
+
+def test_zero_shot_cuts_the_text_or_refuses_it(serve: Serve, reference: Reference) -> None:
+    model, pipe = serve("zero-shot-classification", "roberta_nli"), reference("zero-shot-classification", "roberta_nli")
+    expected = pipe(LONG, candidate_labels=LABELS)
+    for cut in (True, "only_first", "ONLY_FIRST"):
+        same(model(LONG, candidate_labels=LABELS, truncation=cut), expected)
+    for whole in (False, "do_not_truncate"):
+        told = model.refusal(LONG, candidate_labels=LABELS, truncation=whole)
+        assert f"tokens, but this model takes {WINDOW}" in told
+        same(model(TEXTS[0], candidate_labels=LABELS, truncate=whole), pipe(TEXTS[0], candidate_labels=LABELS))
+    with pytest.raises(PayloadError, match="'truncate' must be true or false, 'do_not_truncate', 'only_first'"):
+        model("x", candidate_labels=LABELS, truncation="longest_first")  # which would cut a label
 
 
 # ---- token-classification
@@ -362,7 +436,10 @@ def test_long_texts_with_masks_are_cut(serve: Serve, reference: Reference, name:
     same(model([text, written(name, "[MASK]")])[0], pipe(text, tokenizer_kwargs=arguments))
     same(model(text, tokenizer_kwargs={"truncation": True, "padding": True}), model(text))
     assert f"behind the {WINDOW} tokens" in model.refusal(written(name, LONG + "[MASK]"))
-    assert f"this model takes {WINDOW}" in model.refusal(text, truncate=False)
+    for whole in (False, "do_not_truncate", "only_second"):
+        assert f"this model takes {WINDOW}" in model.refusal(text, tokenizer_kwargs={"truncation": whole})
+    for cut in ("longest_first", "only_first"):
+        same(model(text, truncation=cut), model(text))
 
 
 @pytest.mark.parametrize(("texts_at_once", "sizes"), [(3, [3]), (2, [2, 1]), (0, [1, 1, 1])])

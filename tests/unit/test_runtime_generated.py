@@ -115,7 +115,10 @@ def test_questions_of_other_sizes_share_a_batch(served: dict[tuple[str, str], Se
 def test_a_parameter_that_this_model_cannot_have_is_refused(served: dict[tuple[str, str], Served]) -> None:
     model = served["feature-extraction", "bert_base"]
     (response,) = model.model.execute(model.requests(model.call("x", normalize=True)))
-    assert "unknown parameter 'normalize'; this model takes: truncate, truncation_direction" in response.refusal.message
+    assert (
+        "unknown parameter 'normalize'; this model takes: count_tokens, truncate, truncation_direction"
+        in response.refusal.message
+    )
 
 
 def test_the_example_of_each_task_is_answered(served: dict[tuple[str, str], Served]) -> None:
@@ -131,3 +134,13 @@ def test_outputs_have_the_declared_types_and_dims(served: dict[tuple[str, str], 
                 array = response.arrays[tensor.name]
                 assert array.dtype == {"FP32": np.float32, "INT32": np.int32}[tensor.datatype.value]
                 assert all(want in (-1, got) for want, got in zip(tensor.dims, array.shape[1:], strict=True))
+
+
+@pytest.mark.parametrize("key", [("feature-extraction", "bert_base"), ("sentence-embeddings", "sentence_prompts")])
+def test_tokens_are_counted_where_they_are_asked_for(
+    key: tuple[str, str], served: dict[tuple[str, str], Served]
+) -> None:
+    model = served[key]
+    for asked, counts in ((True, [[3], [5]]), (False, [[0], [0]])):
+        (response,) = model.model.execute(model.requests(model.call(["sun", "the old horse"], count_tokens=asked)))
+        assert response.arrays["token_count"].tolist() == counts

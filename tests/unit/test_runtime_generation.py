@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from hf_runtime.generation import RANGES, SAMPLING, GenerateOptions, checked, ge
 
 TEXTS = [PROMPT, "the sun is warm and the river is very long and people walk to the sea", "a"]
 NEW = 10
+ONE = Continuation("x", "length", [8], {"seed": 4})
 
 
 class Loaded:
@@ -184,15 +186,28 @@ def test_a_row_is_read_to_its_own_end(loaded: Loaded, text: str, stop: list[str]
     ids = loaded.tokenizer(text)["input_ids"]
     found = Reader(loaded.tokenizer, {loaded.tokenizer.eos_token_id}, stop, skip_special_tokens=True).read(ids)
     assert (found.text, found.finish_reason) == expected
-    told = loaded.tokenizer.decode(ids[: found.tokens], skip_special_tokens=True)
+    told = loaded.tokenizer.decode(found.ids, skip_special_tokens=True)
     assert told == found.text
+    assert found.ids == ids[: len(found.ids)]
     ended = found.finish_reason == "eos_token" or "endoftext|>" in stop
-    assert found.tokens == len(loaded.tokenizer(found.text)["input_ids"]) + ended
+    assert len(found.ids) == len(loaded.tokenizer(found.text)["input_ids"]) + ended
 
 
 def test_continuations_are_outputs_row_by_row() -> None:
-    one, other = Continuation("a", "length", 1), Continuation("b", "eos_token", 2)
-    assert answers([[one, other], []]) == [
-        {"text_output": ["a", "b"], "finish_reason": ["length", "eos_token"], "generated_tokens": [1, 2]},
-        {"text_output": [], "finish_reason": [], "generated_tokens": []},
+    one, other = Continuation("a", "length", [5]), Continuation("é", "eos_token", [6, 7], {"seed": 3}, (ONE,))
+    told = {"generated_text": "x", "finish_reason": "length", "generated_tokens": 1, "seed": 4}
+    outputs = answers([[one, other], []], "texts")
+    assert [json.loads(more) for more in outputs[0].pop("details_json")] == [
+        {},
+        {"seed": 3, "best_of_sequences": [told]},
     ]
+    assert outputs == [
+        {"texts": ["a", "é"], "finish_reason": ["length", "eos_token"], "generated_tokens": [1, 2]},
+        {"texts": [], "finish_reason": [], "generated_tokens": [], "details_json": []},
+    ]
+
+
+def test_a_prompt_goes_before_all_texts_that_were_drawn() -> None:
+    found = Continuation("a", "length", [5], {"seed": 3}, (ONE,)).behind("the ")
+    assert (found.text, found.others[0].text) == ("the a", "the x")
+    assert (found.ids, found.details, found.others[0].details) == ([5], {"seed": 3}, {"seed": 4})

@@ -195,3 +195,17 @@ def test_nothing_to_compare_with_and_a_vector_of_zeros(encoders: Encoders) -> No
     (source,) = encoder.embed(["x"])
     assert encoder.similarity(source, []).shape == (0,)
     assert encoder.similarity(source, [np.zeros_like(source), source]).tolist() == pytest.approx([0, 1], abs=1e-6)
+
+
+@each_model
+@pytest.mark.parametrize("prompt", [None, *PROMPTS])
+def test_tokens_are_counted_as_they_are_read(
+    name: str, prompt: str | None, encoders: Encoders, originals: dict[str, SentenceTransformer]
+) -> None:
+    encoder, original = encoders.of_sentences(name), originals[name]
+    put_before = original.prompts[prompt or original.default_prompt_name or ""] if prompt else ""
+    texts = [*TEXTS, LONG]
+    read = [int(original.tokenize([put_before + text])["attention_mask"].sum()) for text in texts]
+    options = {} if prompt is None else {"prompt_name": prompt}
+    assert encoder.count(texts, **options) == read  # type: ignore[arg-type]
+    assert max(read) == WINDOW

@@ -111,6 +111,9 @@ def test_more_tokens_than_the_operator_allows_are_refused(ask: Ask) -> None:
         ("summarization", "t5_prefixes", {}),
         ("text2text-generation", "flan_t5", {}),
         ("translation", "marian", {}),
+        ("translation", "madlad", {"tgt_lang": "de"}),
+        ("translation", "m2m100", {"src_lang": "en", "tgt_lang": "fr"}),
+        ("translation", "mbart50", {"src_lang": "en_XX", "tgt_lang": "fr_XX"}),
         ("translation", "mbart", {"src_lang": "en_XX", "tgt_lang": "fr_XX"}),
         ("translation", "nllb", {"src_lang": "eng_Latn", "tgt_lang": "fra_Latn"}),
     ],
@@ -177,8 +180,61 @@ def test_the_tasks_name_says_the_languages(ask: Ask, model: str, source: str, ta
 
 
 @pytest.mark.parametrize(
+    ("model", "codes"),
+    [
+        ("mbart", ["en_XX", "fr_XX", "de_DE"]),
+        ("mbart50", ["en_XX", "fr_XX", "xh_ZA"]),
+        ("nllb", ["eng_Latn", "fra_Latn", "deu_Latn"]),
+        ("m2m100", ["en", "fr", "de"]),
+    ],
+)
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_language_is_marked_and_another_is_forced(
+    ask: Ask, tiny: Callable[[str], Path], model: str, codes: list[str], beams: int
+) -> None:
+    """As `generate` answers with the target's token forced to be the first, for every pair of languages."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny(model))
+    ids = getattr(tokenizer, "lang_code_to_id", None) or {code: tokenizer.convert_tokens_to_ids(code) for code in codes}
+    texts = [*TEXTS, "the boy and the girl walk to school"]
+    everything = []
+    for source in codes:
+        for target in codes:
+            options = {"num_beams": beams, "max_new_tokens": 12}
+            answers = ask("translation", model, texts, src_lang=source, tgt_lang=target, **options)
+            found = [answer["translation_text"] for answer in answers]
+            options["forced_bos_token_id"] = ids[target]
+            assert found == original(tiny(model), texts, source, **options)
+            everything += found
+    assert 2 * sum(map(bool, everything)) >= len(everything)
+    assert len(set(everything)) > len(codes) * len(texts) / 2
+
+
+def test_madlad_is_told_the_target_by_a_mark(ask: Ask, tiny: Callable[[str], Path]) -> None:
+    """The text passes through where it has the mark already; no source is asked for."""
+    options = {"max_new_tokens": 12, "num_beams": 2}
+    found = {}
+    for code in ("fr", "de"):
+        marked = [f"<2{code}> {text}" for text in TEXTS]
+        expected = original(tiny("madlad"), marked, **options)
+        for inputs, asked in ((marked, {}), (TEXTS, {"tgt_lang": code}), (TEXTS, {"src_lang": "x", "tgt_lang": code})):
+            answers = ask("translation", "madlad", inputs, **asked, **options)
+            assert [answer["translation_text"] for answer in answers] == expected
+        found[code] = expected
+    assert all(one != other for one, other in zip(found["fr"], found["de"], strict=True))
+    assert ask("translation_en_to_fr", "madlad", SHORT, **options) == [{"translation_text": found["fr"][0]}]
+    plain = [answer["translation_text"] for answer in ask("translation", "madlad", TEXTS, **options)]
+    assert plain == original(tiny("madlad"), TEXTS, **options)
+
+
+@pytest.mark.parametrize(
     ("model", "asked", "told"),
     [
+        (
+            "mbart50",
+            {},
+            r"send the parameters src_lang and tgt_lang \(tgt_lang not given\), such as 'en_XX', 'af_ZA', 'ar_AR'",
+        ),
+        ("madlad", {"tgt_lang": "tlh"}, "does not know the language 'tlh'; its codes are such as 'en', 'de', 'fr'"),
         (
             "nllb",
             {},

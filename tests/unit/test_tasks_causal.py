@@ -34,6 +34,7 @@ def answer(*texts: str) -> Answer:
         "text_output": np.array([text.encode() for text in texts], dtype=np.object_),
         "finish_reason": np.array([b"length", b"eos_token"][: len(texts)], dtype=np.object_),
         "generated_tokens": np.array([7, 8][: len(texts)], dtype=np.int32),
+        "details_json": np.array([b'{"tokens": [1]}', b'{"tokens": [2], "seed": 9}'][: len(texts)], dtype=np.object_),
     }
 
 
@@ -72,12 +73,14 @@ def test_texts_of_an_input_are_a_list_and_of_a_list_lists(profile: Profile) -> N
 
 def test_details_are_told_where_they_are_asked_for() -> None:
     found = call("text-generation", "x", details=True, seed=3).decode([answer("a", "b")], Profile.TOOLKIT)
-    assert found == [
-        {"generated_text": "a", "details": {"finish_reason": "length", "generated_tokens": 7, "seed": 3}},
-        {"generated_text": "b", "details": {"finish_reason": "eos_token", "generated_tokens": 8, "seed": 3}},
-    ]
+    one = {"finish_reason": "length", "generated_tokens": 7, "seed": 3, "tokens": [1]}
+    other = {"finish_reason": "eos_token", "generated_tokens": 8, "seed": 9, "tokens": [2]}
+    assert found == [{"generated_text": "a", "details": one}, {"generated_text": "b", "details": other}]
     (entry,) = call("text-generation", "x", details=True).decode([answer("a")], Profile.TOOLKIT)
     assert entry["details"]["seed"] is None
+    assert call("text-generation", "x", top_n_tokens=2).decode([answer("a")], Profile.TOOLKIT) == [
+        {"generated_text": "a"}
+    ]
 
 
 # ---- parameters
@@ -96,7 +99,11 @@ def test_details_are_told_where_they_are_asked_for() -> None:
         ({"generate_kwargs": {"num_beams": 2}, "seed": 1}, {"num_beams": 2, "seed": 1}),
         ({"generation_parameters": {"top_p": 0.9}}, {"top_p": 0.9}),
         ({"temperature": None, "watermark": None, "best_of": None}, {}),
-        ({"watermark": False, "best_of": 1, "decoder_input_details": False, "top_n_tokens": 0}, {}),
+        ({"watermark": False, "presence_penalty": 0, "logprobs": False}, {}),
+        (
+            {"bestOf": 2, "decoder_input_details": True, "generate": {"top_n_tokens": 0}},
+            {"best_of": 2, "decoder_input_details": True, "top_n_tokens": 0},
+        ),
         ({"handle_long_generation": "HOLE"}, {"handle_long_generation": "hole"}),
         ({"tools": [{"name": "x"}]}, {"tools": [{"name": "x"}]}),
     ],
@@ -110,9 +117,10 @@ def test_parameters_in_all_spellings(task: str, given: dict[str, Any], meant: di
     ("given", "words"),
     [
         ({"watermark": True}, "'watermark' is not supported"),
-        ({"best_of": 3}, "'best_of' is not supported"),
+        ({"best_of": 0}, "'best_of' must be at least 1"),
         ({"grammar": {"type": "json", "value": {}}}, "'grammar' is not supported"),
-        ({"top_n_tokens": 5}, "'top_n_tokens' is not supported"),
+        ({"top_n_tokens": -1}, "'top_n_tokens' must be at least 0"),
+        ({"details": 1}, "'details' must be true or false"),
         ({"max_new_token": 5}, "did you mean 'max_new_tokens'"),
         ({"max_new_tokens": 0}, "at least 1"),
         ({"max_new_tokens": True}, "a whole number"),

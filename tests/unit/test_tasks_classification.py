@@ -62,7 +62,7 @@ def test_a_text_or_a_list_of_texts_becomes_rows(task: str) -> None:
 @pytest.mark.parametrize(
     ("inputs", "words", "status"),
     [
-        ([], '"inputs" is an empty list; send at least one text', 400),
+        ([], '"inputs" is an empty list; send at least one item', 400),
         (None, '"inputs" must be a string.*, not null', 400),
         (5, '"inputs" must be a string.*, not the number 5', 400),
         (["x", 5], r"inputs\[1\] must be a string.*, not the number 5", 400),
@@ -106,6 +106,20 @@ def test_arguments_for_the_tokenizer_are_parameters(task: str) -> None:
         assert parameters == {"truncate": True}
     with pytest.raises(PayloadError, match="unknown parameter 'nix'"):
         call(task, "x", tokenizer_kwargs={"nix": 1})
+
+
+def test_how_a_text_is_cut_is_said_as_tokenizers_take_it() -> None:
+    for given in ("do_not_truncate", "longest_first", "only_first", "only_second", True, False):
+        assert call("text-classification", "x", top_k=2, truncation=given).parameters == {"top_k": 2, "truncate": given}
+        # There is but one text to cut.
+        cut = given in ("longest_first", "only_first", True)
+        assert call("fill-mask", "x", tokenizer_kwargs={"truncation": given}).parameters == {"truncate": cut}
+    for given in ("do_not_truncate", "only_first", True, False):
+        made = call("zero-shot-classification", "x", candidate_labels=["a"], truncation=given)
+        assert made.parameters == {"truncate": given}
+    for task in ("text-classification", "fill-mask", "zero-shot-classification"):
+        with pytest.raises(PayloadError, match="'truncate' must be true or false, 'do_not_truncate'"):
+            call(task, "x", truncation="middle", **LIST_TASKS[task])
 
 
 # ---- text-classification
@@ -398,3 +412,41 @@ def test_its_parsers_take_the_answers(task: str, given: Answer, made: Callable[[
     if task == "text-classification":
         found = found[0]
     assert all(isinstance(item, made(huggingface_hub)) for item in made(huggingface_hub).parse_obj_as_list(found))
+
+
+# ---- token-classification: texts in words
+
+
+def words_of(inputs: Any, **parameters: Any) -> tuple[list[Any], bool]:
+    """The lists of words that the rows hold, and whether the answer of the first is given by itself."""
+    made = call("token-classification", inputs, is_split_into_words=True, **parameters)
+    entity = answer(entity=["X"], score=[0.5], index=[1], word=["a"], start=[0], end=[1])
+    shape = decoded(made, [entity] * len(made.rows), Profile.TOOLKIT)
+    return [json.loads(str(row["text"])) for row in made.rows], isinstance(shape[0], dict)
+
+
+def test_words_become_rows() -> None:
+    assert words_of(["a", "dog"]) == ([["a", "dog"]], False)
+    assert words_of([["a", "dog"], ["x"], []]) == ([["a", "dog"], ["x"], []], False)
+    assert words_of([["Zürich", ""]], delimiter="--") == ([["Zürich", ""]], False)
+    assert call("token-classification", "x", isSplitIntoWords=False, delimiter="-").rows == [{"text": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words", "status"),
+    [
+        ("a dog", r'"inputs" must be a list of words where is_split_into_words is true, not the string', 400),
+        ([], '"inputs" is an empty list', 400),
+        (["a", ["dog"]], r"inputs\[0\] must be a list of words .* not the string 'a'", 400),
+        ([["a"], 5], r"inputs\[1\] must be a list of words .* not the number 5", 400),
+        (["a", 5], r"inputs\[1\] must be a string, not the number 5", 400),
+        ([["a", None]], r"inputs\[0\]\[1\] must be a string, not null", 400),
+        ([["x" * 60_000, "y" * 60_000]], r"inputs\[0\] has 120,008 characters", 413),
+        ([["a"]] * 101, "101 items", 413),
+        (["\ud83d"], "lone surrogate", 400),
+    ],
+)
+def test_what_are_no_words_is_refused(inputs: Any, words: str, status: int) -> None:
+    with pytest.raises(PayloadError, match=words) as caught:
+        words_of(inputs)
+    assert caught.value.status == status

@@ -166,3 +166,16 @@ def test_nothing_to_compare_with_gives_no_similarities(task: str) -> None:
 def test_a_vector_of_zeros_is_close_to_nothing() -> None:
     similarities = call("sentence-embeddings", QUESTION).decode(vectors(SOURCE, [0, 0], ALIKE), Profile.PYTHON)
     np.testing.assert_allclose(similarities, [0, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("task", [*TEXT_TASKS, "sentence-similarity"])
+def test_a_text_is_cut_or_not_in_the_words_of_tokenizers(task: str) -> None:
+    for given, cut in (("longest_first", True), ("only_first", True), ("do_not_truncate", False), (False, False)):
+        for parameters in (
+            {"truncate": given},
+            {"truncation": given, "padding": True},
+            {"tokenize_kwargs": {"truncation": given}},
+        ):
+            assert call(task, QUESTION, **parameters).parameters == {"truncate": cut}
+    with pytest.raises(PayloadError, match="unknown parameter 'nix'"):
+        call(task, QUESTION, tokenize_kwargs={"nix": 1})

@@ -107,6 +107,43 @@ def test_what_is_refused(spec: TaskSpec, inputs: Any, parameters: dict[str, Any]
         call(spec, inputs, parameters=parameters)
 
 
+@each_task
+def test_details_are_told_where_they_are_asked_for(spec: TaskSpec) -> None:
+    row = answer(spec, "é") | {
+        "finish_reason": np.array([b"length"], dtype=np.object_),
+        "generated_tokens": np.array([7], dtype=np.int32),
+        "details_json": np.array([b'{"tokens": [1]}'], dtype=np.object_),
+    }
+    told = {"finish_reason": "length", "generated_tokens": 7, "seed": 3, "tokens": [1]}
+    whole = {KEYS[spec.name]: "é", "details": told}
+    asked = call(spec, ["x", "y"], parameters={"details": True, "seed": 3})
+    assert asked.decode([row, row], Profile.TOOLKIT) == [whole, whole]
+    assert call(spec, "x").decode([row], Profile.TOOLKIT) == [{KEYS[spec.name]: "é"}]
+
+
+@each_task
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"return_full_text": True},
+        {"returnFullText": False, "return_text": False},
+        {"generate_kwargs": {"return_text": True, "return_tensors": False}},
+        {"return_tensors": None},
+    ],
+)
+def test_parameters_of_the_form_of_answers_mean_nothing(spec: TaskSpec, given: dict[str, Any]) -> None:
+    assert call(spec, "x", parameters={**given, "num_beams": 2}).parameters == {"num_beams": 2}
+
+
+@each_task
+def test_ids_of_tokens_are_no_answer(spec: TaskSpec) -> None:
+    for given in ({"return_tensors": True}, {"generate_parameters": {"returnTensors": True}}):
+        with pytest.raises(PayloadError, match="return_tensors is not supported: answers are texts"):
+            call(spec, "x", parameters=given)
+    with pytest.raises(PayloadError, match="'return_full_text' must be true or false"):
+        call(spec, "x", parameters={"return_full_text": "no"})
+
+
 def test_languages_are_for_translation_alone() -> None:
     given = {"srcLang": "en_XX", "tgt_lang": "fr_XX"}
     found = call(seq2seq.TRANSLATION, "x", parameters=given).parameters

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-FILES = ("config.json", "modules.json", "config_sentence_transformers.json", "model_index.json")
+FILES = ("config.json", "modules.json", "config_sentence_transformers.json", "model_index.json", "requirements.txt")
 """The files that `read` looks into; a model has some of them."""
 
 
@@ -23,12 +23,15 @@ class Facts:
     """What was found.
 
     Attributes:
-        architectures: Class names of config.json, such as BertForSequenceClassification.
+        architectures: Class names of config.json, such as BertForSequenceClassification, or the one of a diffusion
+            pipeline.
         library: The library whose own file is there: modules.json is sentence-transformers', model_index.json that of
             diffusers, config.json that of transformers.
         kind: What sentence-transformers calls the model: SentenceTransformer, CrossEncoder or another.
         labels: The labels of its head as config.json names them.
         own_code: Whether the model comes with classes of its own, about which their names tell nothing.
+        components: The folders of a diffusion pipeline that it is made of.
+        requirements: The lines of its requirements.txt, which only code of the model's own needs.
     """
 
     architectures: tuple[str, ...]
@@ -36,6 +39,8 @@ class Facts:
     kind: str | None = None
     labels: tuple[str, ...] = ()
     own_code: bool = False
+    components: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Facts:
@@ -49,15 +54,27 @@ def read(folder: Path) -> Facts:
     if not isinstance(architectures, list):
         raise TaskMismatchError("config.json is damaged: its architectures are no list; save the model anew")
     library = kind = None
+    components: tuple[str, ...] = ()
     if (folder / "modules.json").is_file():
         library = Library.SENTENCE_TRANSFORMERS
         # Older versions, which knew but one kind, did not say it.
         kind = str(_object(folder / "config_sentence_transformers.json").get("model_type", "SentenceTransformer"))
     elif (folder / "model_index.json").is_file():
         library = Library.DIFFUSERS
+        index = _object(folder / "model_index.json")
+        architectures = [index["_class_name"]] if "_class_name" in index else []
+        components = tuple(name for name, value in index.items() if isinstance(value, list) and None not in value)
     elif (folder / "config.json").is_file():
         library = Library.TRANSFORMERS
-    return Facts(tuple(map(str, architectures)), library, kind, _labels(config), bool(config.get("auto_map")))
+    return Facts(
+        architectures=tuple(map(str, architectures)),
+        library=library,
+        kind=kind,
+        labels=_labels(config),
+        own_code=bool(config.get("auto_map")),
+        components=components,
+        requirements=_requirements(folder / "requirements.txt"),
+    )
 
 
 def matches(patterns: Iterable[str], names: Iterable[str]) -> bool:
@@ -71,6 +88,16 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(by_label, dict) and by_label:
         return tuple(by_label)
     return tuple(map(str, by_number.values())) if isinstance(by_number, dict) else ()
+
+
+def _requirements(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (ValueError, OSError) as error:
+        raise TaskMismatchError(f"{path.name} of the model cannot be read ({error}); save it anew") from None
+    return tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -83,7 +83,9 @@ class Settings:
 def create(settings: Settings) -> Starlette:
     """The shim as an ASGI application."""
     shim = Shim(settings)
-    posts = (*PREDICT, *tasks.endpoints(), *settings.predict_routes)
+    # Where clients are given a model's own URL. The longest first: /embeddings is the end of /v1/embeddings.
+    below = [f"/models/{{name:path}}{path}" for path in sorted(tasks.endpoints(), key=len, reverse=True)]
+    posts = (*tasks.endpoints(), *below, *PREDICT, *settings.predict_routes)
     return Starlette(
         routes=[
             *(Route(path, shim.health, methods=["GET"]) for path in (*HEALTH, *settings.health_routes)),
@@ -182,15 +184,15 @@ class Shim:
 
     async def _asked(self, request: Request, sent: bytes) -> tuple[Model, Call]:
         """The model that a request means, and what it asks of it."""
-        path = request.url.path
-        root = body.json_object(sent) if path in tasks.endpoints() else None
-        model = await self.catalogue.ready(_wanted(request) if root is None else _wanted_at(path, root))
+        path = _endpoint_path(request)
+        root = body.json_object(sent) if path else {}
+        model = await self.catalogue.ready(_wanted(request, path, root))
         request.state.model = model.name
         beside = asyncio.to_thread if len(sent) > LARGE else _at_once
         try:
-            if root is None:
+            if not path:
                 return model, await beside(self._payload_call, request, sent, model)
-            return model, await beside(self._endpoint_call, request, root, model)
+            return model, await beside(self._endpoint_call, request, path, root, model)
         except PayloadError as error:
             raise Invalid(str(error), status=error.status) from None
 
@@ -200,8 +202,8 @@ class Shim:
         query = from_query(request.query_params.multi_items(), model.spec.parameters)
         return call_of(model.spec, content, self._limits(model), self._profile(request), query)
 
-    def _endpoint_call(self, request: Request, root: dict[str, Json], model: Model) -> Call:
-        endpoint = model.spec and model.spec.endpoint(request.url.path)
+    def _endpoint_call(self, request: Request, path: str, root: dict[str, Json], model: Model) -> Call:
+        endpoint = model.spec and model.spec.endpoint(path)
         assert endpoint is not None  # noqa: S101 (the catalogue has seen to it)
         return endpoint.encode(Payload(None, {}, root, self._limits(model), self._profile(request), model.name))
 
@@ -216,24 +218,26 @@ async def _at_once(work: Callable[..., Call], *arguments: Json) -> Call:
     return work(*arguments)
 
 
-def _wanted(request: Request) -> Wanted:
-    """Which model a request on a route of payloads means: the one named there, or of the task named there."""
+def _endpoint_path(request: Request) -> str:
+    """The path of the other protocol that a request speaks, also below a model's own URL; empty for payloads."""
+    path = request.url.path.removeprefix(f"/models/{request.path_params.get('name')}")
+    return path if path in tasks.endpoints() else ""
+
+
+def _wanted(request: Request, endpoint: str, root: Mapping[str, Json]) -> Wanted:
+    """Which model a request means: the one named in its URL, or of the task named there, or the one named in its body.
+
+    Clients of other protocols put any name into the body, so that one does not have to be there.
+    """
     name, task = request.path_params.get("name"), request.path_params.get("task")
-    spec = tasks.find(task) if task is not None else None
-    if name is not None or spec is None:
+    if endpoint:
+        told = root.get("model")
+        named = name or (told if isinstance(told, str) else None)
+        return Wanted(named, name is not None, lambda spec: spec.endpoint(endpoint) is not None, f"answers {endpoint}")
+    wanted = tasks.find(task) if task is not None else None
+    if name is not None or wanted is None:
         return Wanted(name)
-    return Wanted(fits=lambda served: served is spec, what=f"does {spec.name}")
-
-
-def _wanted_at(path: str, root: Mapping[str, Json]) -> Wanted:
-    """Which model a request on a route of another protocol means; its clients often name one that is not there."""
-    name = root.get("model")
-    return Wanted(
-        name if isinstance(name, str) else None,
-        certain=False,
-        fits=lambda served: served.endpoint(path) is not None,
-        what=f"answers {path}",
-    )
+    return Wanted(fits=lambda spec: spec is wanted, what=f"does {wanted.name}")
 
 
 def _described(model: Model) -> dict[str, Json]:

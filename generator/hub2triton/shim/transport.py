@@ -99,7 +99,7 @@ def response(content: Any, accept: str) -> Response:
     """
     if not isinstance(content, MediaAnswer):
         return json_response(content)
-    if _wants_json(accept, content):
+    if content.json is not None and _wants_json(accept, content):
         return json_response(content.json)
     return Response(content.content, media_type=content.type)
 

@@ -183,6 +183,7 @@ QUESTION_ANSWERING = TaskSpec(
     },
     library=Library.TRANSFORMERS,
     architectures=("*ForQuestionAnswering",),
+    heads=("*ForQuestionAnswering",),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(
         TensorSpec("question", DataType.BYTES, (1,), "a UTF-8 question"),
@@ -213,6 +214,7 @@ TABLE_QUESTION_ANSWERING = TaskSpec(
     },
     library=Library.TRANSFORMERS,
     architectures=("Tapas*",),
+    heads=("TapasForQuestionAnswering", "*ForConditionalGeneration", "*LMHeadModel", "Bart*", "T5*", "EncoderDecoder*"),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(
         TensorSpec("query", DataType.BYTES, (1,), "a UTF-8 query"),

@@ -6,12 +6,13 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import openai_text, tgi
 from hub2triton.tasks.causal_parameters import CONVERSATIONAL_PARAMETERS, TEXT_PARAMETERS, generation_parameters
-from hub2triton.tasks.generation import MAX_NEW_TOKENS
+from hub2triton.tasks.generation import MAX_NEW_TOKENS, TOLD, entries
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TOKENIZER, WEIGHTS
 from hub2triton.tasks.spec import Answer, Call, Json, Library, Profile, Row, Setting, TaskSpec, Variant
-from hub2triton.tensor import COUNT, DataType, TensorSpec
+from hub2triton.tensor import DataType, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,7 +112,7 @@ def _decode_texts(
     single: bool,
 ) -> Json:
     """`[{"generated_text": …}]` for a text, a list of such lists for a list."""
-    rows = [_entries(answer, _texts(answer), parameters) for answer in answers]
+    rows = [entries(answer, "generated_text", _texts(answer), parameters) for answer in answers]
     return rows[0] if single else rows
 
 
@@ -126,11 +127,11 @@ def _decode_chats(
     """As texts, with all messages as the generated text unless only the new text is asked for."""
     rows = []
     for answer, chat in zip(answers, chats, strict=True):
-        texts: list[Json] = _texts(answer)
+        texts = _texts(answer)
         if parameters.get("return_full_text", True):
             goes_on = parameters.get("continue_final_message", chat[-1]["role"] == "assistant")
             texts = [_with_answer(chat, text, goes_on=goes_on) for text in texts]
-        rows.append(_entries(answer, texts, parameters))
+        rows.append(entries(answer, "generated_text", texts, parameters))
     return rows[0] if single else rows
 
 
@@ -143,29 +144,14 @@ def _with_answer(chat: Sequence[Message], text: str, *, goes_on: bool) -> list[M
     return [*chat[:-1], {**chat[-1], "content": content + text}]
 
 
-def _texts(answer: Answer) -> list[str]:
+def _texts(answer: Answer) -> list[Json]:
     return [text.decode() for text in answer["text_output"]]
-
-
-def _entries(answer: Answer, texts: Sequence[Json], parameters: Mapping[str, Json]) -> list[Json]:
-    if not parameters.get("details"):
-        return [{"generated_text": text} for text in texts]
-    ends = zip(texts, answer["finish_reason"], answer["generated_tokens"], strict=True)
-    seed = parameters.get("seed")
-    return [
-        {
-            "generated_text": text,
-            "details": {"finish_reason": reason.decode(), "generated_tokens": int(tokens), "seed": seed},
-        }
-        for text, reason, tokens in ends
-    ]
 
 
 OUTPUTS = (
     TensorSpec("text_output", DataType.BYTES, (-1,), "the texts, as many as num_return_sequences says"),
-    TensorSpec("finish_reason", DataType.BYTES, (-1,), "why each ended: length, eos_token or stop_sequence"),
-    TensorSpec("generated_tokens", DataType.INT32, (-1,), "how many tokens of each are new"),
-    COUNT,
+    TensorSpec("prompt_tokens", DataType.INT32, (1,), "how many tokens they go on from"),
+    *TOLD,
 )
 SETTINGS = (
     MAX_NEW_TOKENS,
@@ -175,6 +161,9 @@ SETTINGS = (
         'What requests get that do not say, before generation_config.json: JSON such as {"do_sample": false}.',
     ),
 )
+HEADS = ("*ForCausalLM", "*ForConditionalGeneration", "*ForMaskedLM", "*ForPreTraining", "*Model")
+"""A model that was saved without its head may have one nevertheless: often it is made of the embeddings."""
+
 MAX_BATCH_SIZE = 8
 """Eight rows cost little more than one, since a step mostly reads the weights. More would make a short answer wait
 for the longest of many, and every row takes memory for all of its tokens."""
@@ -185,10 +174,16 @@ TEXT_GENERATION = TaskSpec(
     variants={Library.TRANSFORMERS: Variant("text_generation.py.jinja", OUTPUTS)},
     library=Library.TRANSFORMERS,
     architectures=("*ForCausalLM", "*LMHeadModel"),
+    heads=HEADS,
     needs=(TOKENIZER, WEIGHTS),
     inputs=(TensorSpec("text_input", DataType.BYTES, (1,), "one UTF-8 text per row, to be continued"),),
     parameters=TEXT_PARAMETERS,
     encode=encode_texts,
+    endpoints=(
+        openai_text.completions(encode_texts),
+        openai_text.chat_completions(encode_texts),
+        tgi.generate(encode_texts),
+    ),
     root_forms=(("messages",),),
     example={"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20, "do_sample": False}},
     max_batch_size=MAX_BATCH_SIZE,
@@ -200,12 +195,14 @@ CONVERSATIONAL = TaskSpec(
     summary="Answers chats.",
     variants={Library.TRANSFORMERS: Variant("conversational.py.jinja", OUTPUTS)},
     library=Library.TRANSFORMERS,
+    heads=HEADS,
     needs=(TOKENIZER, WEIGHTS),
     inputs=(
         TensorSpec("messages_json", DataType.BYTES, (1,), 'one chat per row: a JSON list of {"role": …, "content": …}'),
     ),
     parameters=CONVERSATIONAL_PARAMETERS,
     encode=encode_chats,
+    endpoints=(openai_text.chat_completions(encode_chats),),
     root_forms=(("messages",),),
     example={
         "inputs": [{"role": "user", "content": "What is the capital of France?"}],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks.generation import GENERATION
+from hub2triton.tasks.generation import DETAILS, GENERATION
 from hub2triton.tasks.parameter import ParameterSpec, merged, snake_case
 from hub2triton.tasks.payload import Payload, PayloadError
 
@@ -42,7 +42,8 @@ FORM = (
     ParameterSpec("return_full_text", bool, "The prompt too (default), or the new text alone."),
     ParameterSpec("clean_up_tokenization_spaces", bool, "Remove spaces before punctuation; default the tokenizer's."),
     ParameterSpec("skip_special_tokens", bool, "Leave tokens such as the end of text out (default), or show them."),
-    ParameterSpec("details", bool, "Tell why and after how many tokens each text ended; default false."),
+    ParameterSpec("best_of", int, "Draw so many texts and answer with the likeliest; default 1.", minimum=1),
+    *DETAILS,
 )
 CHAT = (
     ParameterSpec("tools", list, "JSON schemas of functions for the model's chat template.", objects=True),
@@ -56,12 +57,9 @@ TEXT_PARAMETERS = (
 )
 
 UNSUPPORTED: Mapping[str, Sequence[Any]] = {
-    "best_of": (1,),
     "watermark": (False,),
     "grammar": (),
     "response_format": (),
-    "decoder_input_details": (False,),
-    "top_n_tokens": (0,),
     "adapter_id": (),
     "logprobs": (False,),
     "presence_penalty": (0,),

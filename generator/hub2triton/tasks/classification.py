@@ -42,6 +42,7 @@ ZERO_SHOT_PARAMETERS = (
         aliases=("multi_class",),
     ),
     ParameterSpec("hypothesis_template", str, 'A sentence with {} for the label; default "This example is {}.".'),
+    replace(TRUNCATE, choices=("do_not_truncate", "only_first")),  # a label is never cut
 )
 CANDIDATE_LABELS = ParameterSpec("candidate_labels", list, "The labels to choose from.", commas=True)
 
@@ -86,7 +87,7 @@ def encode_zero_shot(payload: Payload) -> Call:
     """A text or a list of them, with candidate labels among the parameters or beside the text."""
     payload = _with_inputs_parameters(payload)
     texts, single = items(payload)
-    parameters = merged(payload, (*ZERO_SHOT_PARAMETERS, CANDIDATE_LABELS))
+    parameters = merged(with_tokenizer_arguments(payload), (*ZERO_SHOT_PARAMETERS, CANDIDATE_LABELS))
     labels = payload.texts(parameters.pop("candidate_labels", []), "candidate_labels")
     if not labels:
         raise PayloadError(
@@ -156,6 +157,7 @@ TEXT_CLASSIFICATION = TaskSpec(
     variants={Library.TRANSFORMERS: Variant("text_classification.py.jinja", LABELS)},
     library=Library.TRANSFORMERS,
     architectures=("*ForSequenceClassification",),
+    heads=("*ForSequenceClassification",),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(
         TEXT,
@@ -181,6 +183,8 @@ ZERO_SHOT_CLASSIFICATION = TaskSpec(
     summary="Which of the caller's labels fit a text, by a model trained on NLI.",
     variants={Library.TRANSFORMERS: Variant("zero_shot_classification.py.jinja", LABELS)},
     library=Library.TRANSFORMERS,
+    heads=("*ForSequenceClassification",),
+    labels=("entail*",),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(
         TEXT,

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hub2triton.tasks import openai_embeddings, tei
+from hub2triton.tasks.openai_embeddings import COUNT_TOKENS, vectors_of
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
-from hub2triton.tasks.reading import TEXT, TOKENIZER, WEIGHTS
+from hub2triton.tasks.reading import TEXT, TOKENIZER, TRUNCATE, WEIGHTS, cut_or_whole, with_tokenizer_arguments
 from hub2triton.tasks.spec import Answer, Call, Json, Library, Profile, Row, TaskSpec, Variant
 from hub2triton.tensor import COUNT, DataType, TensorSpec
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 Vector = np.ndarray[Any, Any]
 
 TRUNCATION = (
-    ParameterSpec("truncate", bool, "Cut a text that is longer than the model's window (default), or refuse it."),
+    TRUNCATE,
     ParameterSpec("truncation_direction", str, "The side that is cut; default right.", choices=("left", "right")),
 )
 EMBEDDING = (
@@ -32,18 +34,20 @@ EMBEDDING = (
     *TRUNCATION,
     ParameterSpec("dimensions", int, "Keep the first so many numbers of each vector; default all.", minimum=1),
 )
+COUNTED = (*EMBEDDING, COUNT_TOKENS)
 VECTOR = TensorSpec("embedding", DataType.FP32, (-1,), "the text's vector")
 STATES = TensorSpec("last_hidden_state", DataType.FP32, (-1, -1), "a vector for every token: [tokens, hidden size]")
+TOKEN_COUNT = TensorSpec("token_count", DataType.INT32, (1,), "the text's tokens with count_tokens, else 0")
 
 
 def encode_embeddings(payload: Payload) -> Call:
     """A text, a list of texts, or a question for similarities."""
-    return _texts(payload, EMBEDDING, decode_embeddings)
+    return _texts(payload, decode_embeddings)
 
 
 def encode_features(payload: Payload) -> Call:
     """As `encode_embeddings`, answered in the form of feature-extraction."""
-    return _texts(payload, EMBEDDING, decode_features)
+    return _texts(payload, decode_features)
 
 
 def encode_similarity(payload: Payload) -> Call:
@@ -60,7 +64,7 @@ def encode_similarity(payload: Payload) -> Call:
             f'"inputs" must be {{"source_sentence": "…", "sentences": ["…"]}} or a list of strings, not {kind(inputs)}'
         )
     row: Row = {"source_sentence": source, "sentences": sentences}
-    return Call([row], merged(payload, EMBEDDING), _decode_row_of_similarities)
+    return Call([row], _parameters(payload, EMBEDDING), _decode_row_of_similarities)
 
 
 def decode_embeddings(answers: Sequence[Answer], profile: Profile, *, single: bool) -> Json:
@@ -84,19 +88,23 @@ def decode_similarities(similarities: Vector, profile: Profile) -> Json:
     return {"similarities": similarities} if profile is Profile.TOOLKIT else similarities
 
 
-def _texts(payload: Payload, parameters: Sequence[ParameterSpec], decode: Any) -> Call:
+def _texts(payload: Payload, decode: Any) -> Call:
     inputs = payload.inputs
     if _asks_similarity(inputs):
         source, sentences = _similarity(payload)
         rows: list[Row] = [{"text": text} for text in (source, *sentences)]
-        return Call(rows, merged(payload, parameters), _decode_rows_of_vectors)
+        return Call(rows, _parameters(payload, COUNTED), _decode_rows_of_vectors)
     if isinstance(inputs, dict) and "sentences" in inputs:
         inputs = inputs["sentences"]
     single = not isinstance(inputs, list)
     texts = [payload.text(inputs, '"inputs"')] if single else payload.texts(inputs, "inputs")
     if not texts:
         raise PayloadError('"inputs" is an empty list; send at least one text')
-    return Call([{"text": text} for text in texts], merged(payload, parameters), partial(decode, single=single))
+    return Call([{"text": text} for text in texts], _parameters(payload, COUNTED), partial(decode, single=single))
+
+
+def _parameters(payload: Payload, specs: Sequence[ParameterSpec]) -> dict[str, Any]:
+    return cut_or_whole(merged(with_tokenizer_arguments(payload), specs))
 
 
 def _asks_similarity(inputs: Any) -> bool:
@@ -119,10 +127,7 @@ def _decode_row_of_similarities(answers: Sequence[Answer], profile: Profile) -> 
 
 
 def _decode_rows_of_vectors(answers: Sequence[Answer], profile: Profile) -> Json:
-    # A token-level model's sentence vector is the mean of its tokens, as sentence-transformers has it.
-    source, *others = (
-        answer["embedding"] if "embedding" in answer else answer["last_hidden_state"].mean(axis=0) for answer in answers
-    )
+    source, *others = vectors_of(answers)
     return decode_similarities(_cosines(source, others), profile)
 
 
@@ -135,16 +140,19 @@ def _cosines(source: Vector, others: Sequence[Vector]) -> Vector:
     return cosines
 
 
+ENDPOINTS = (*openai_embeddings.endpoints(_texts), tei.embed(_texts), tei.similarity(encode_embeddings))
+
 SENTENCE_EMBEDDINGS = TaskSpec(
     name="sentence-embeddings",
     summary="One vector for every text.",
-    variants={Library.SENTENCE_TRANSFORMERS: Variant("sentence_embeddings.py.jinja", (VECTOR,))},
+    variants={Library.SENTENCE_TRANSFORMERS: Variant("sentence_embeddings.py.jinja", (VECTOR, TOKEN_COUNT))},
     library=Library.SENTENCE_TRANSFORMERS,
     kinds=("SentenceTransformer",),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(TEXT,),
-    parameters=EMBEDDING,
+    parameters=COUNTED,
     encode=encode_embeddings,
+    endpoints=ENDPOINTS,
     example={"inputs": "Deep learning is a subset of machine learning."},
     max_batch_size=32,
 )
@@ -166,6 +174,7 @@ SENTENCE_SIMILARITY = TaskSpec(
     ),
     parameters=EMBEDDING,
     encode=encode_similarity,
+    endpoints=(tei.similarity(encode_similarity),),
     example={
         "inputs": {
             "source_sentence": "That is a happy person",
@@ -179,15 +188,16 @@ FEATURE_EXTRACTION = TaskSpec(
     name="feature-extraction",
     summary="A vector for every token of a text; for every text with a sentence-transformers model.",
     variants={
-        Library.TRANSFORMERS: Variant("feature_extraction.py.jinja", (STATES, COUNT)),
-        Library.SENTENCE_TRANSFORMERS: Variant("sentence_embeddings.py.jinja", (VECTOR,)),
+        Library.TRANSFORMERS: Variant("feature_extraction.py.jinja", (STATES, TOKEN_COUNT, COUNT)),
+        Library.SENTENCE_TRANSFORMERS: Variant("sentence_embeddings.py.jinja", (VECTOR, TOKEN_COUNT)),
     },
     library=Library.TRANSFORMERS,
     architectures=("*Model",),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(TEXT,),
-    parameters=EMBEDDING,
+    parameters=COUNTED,
     encode=encode_features,
+    endpoints=ENDPOINTS,
     example={"inputs": "Today is a sunny day, and I am going to get some ice cream."},
     max_batch_size=32,
 )

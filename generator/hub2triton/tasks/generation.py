@@ -1,9 +1,16 @@
-"""The parameters that steer generation, the same for every task whose models generate text."""
+"""What all tasks have in common whose models generate text: how it is steered, and what is told of it."""
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 from hub2triton.tasks.parameter import ParameterSpec
-from hub2triton.tasks.spec import Setting
+from hub2triton.tasks.spec import Answer, Json, Setting
+from hub2triton.tensor import COUNT, DataType, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MODEL = "default as the model's generation_config.json says"
 
@@ -43,3 +50,35 @@ GENERATION = (
 )
 
 MAX_NEW_TOKENS = Setting("max_new_tokens", "4096", "The most new tokens that a request may ask for; more is refused.")
+
+DETAILS = (
+    ParameterSpec("details", bool, "Tell why each text ended, and its tokens with their log-probabilities."),
+    ParameterSpec("decoder_input_details", bool, "With details, tell the tokens too that the model went on from."),
+    ParameterSpec("top_n_tokens", int, "With details, so many of the likeliest tokens in each place.", minimum=0),
+)
+TOLD = (
+    TensorSpec("finish_reason", DataType.BYTES, (-1,), "why each ended: length, eos_token or stop_sequence"),
+    TensorSpec("generated_tokens", DataType.INT32, (-1,), "how many tokens of each are new"),
+    TensorSpec("details_json", DataType.BYTES, (-1,), "JSON of each one's tokens where details is true, else {}"),
+    COUNT,
+)
+"""The outputs besides the texts."""
+
+
+def entries(answer: Answer, key: str, texts: list[Json], parameters: Mapping[str, Json]) -> list[Json]:
+    """The texts of a row under a key, each with its details where they are asked for."""
+    if not parameters.get("details"):
+        return [{key: text} for text in texts]
+    columns = (answer[name] for name in ("finish_reason", "generated_tokens", "details_json"))
+    return [
+        {
+            key: text,
+            "details": {
+                "finish_reason": bytes(reason).decode(),
+                "generated_tokens": int(tokens),
+                "seed": parameters.get("seed"),
+                **json.loads(bytes(more)),
+            },
+        }
+        for text, reason, tokens, more in zip(texts, *columns, strict=True)
+    ]

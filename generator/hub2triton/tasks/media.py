@@ -31,13 +31,13 @@ class MediaAnswer:
 
     Attributes:
         type: The content's media type, such as image/png.
-        json: What a caller gets who asks for JSON.
+        json: What a caller gets who asks for JSON; without it, the file.
         prefers_json: What a caller gets who takes both: the JSON, or (default) the file.
     """
 
     content: bytes
     type: str
-    json: Json
+    json: Json | None = None
     prefers_json: bool = False
 
 

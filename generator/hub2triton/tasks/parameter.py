@@ -43,8 +43,8 @@ class ParameterSpec:
 NESTED = frozenset({"generate", "generate_kwargs", "generate_parameters", "generation_parameters"})
 """Names that clients give to an object of parameters inside the parameters."""
 
-IGNORED = frozenset({"options", "stream", "model", "use_cache", "wait_for_model"})
-"""Root keys that clients of hosted endpoints send and that mean nothing here."""
+IGNORED = frozenset({"options", "stream", "model", "use_cache", "wait_for_model", "timeout"})
+"""What clients of hosted endpoints and of transformers' pipelines send and that means nothing here."""
 
 TEXTS = (str, list)
 """Types whose values in a URL are taken as they stand."""
@@ -89,11 +89,12 @@ def from_query(query: Iterable[tuple[str, str]], specs: Sequence[ParameterSpec])
     found: dict[str, list[Any]] = {}
     for key, value in query:
         spec = by_name.get(snake_case(key))
-        found.setdefault(key, []).append(value if spec is None or spec.type in TEXTS else _literal(value))
+        found.setdefault(key, []).append(value if spec is None or spec.type in TEXTS else literal(value))
     return {key: values if len(values) > 1 else values[0] for key, values in found.items()}
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
+    """A value of a URL: the JSON that it is, or the text."""
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
     except (ValueError, RecursionError):  # also a number of thousands of digits, and endless nesting

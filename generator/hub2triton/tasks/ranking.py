@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import tei
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TOKENIZER, WEIGHTS, items
@@ -23,7 +24,12 @@ PAIR = 2
 
 RANKING = (
     ParameterSpec("raw_scores", bool, "The model's own numbers, before its activation such as the sigmoid or not."),
-    ParameterSpec("truncate", bool, "Cut a pair that is longer than the model's window (default), or refuse it."),
+    ParameterSpec(
+        "truncate",
+        bool,
+        "Cut a pair that is longer than the model's window (default), or refuse it.",
+        aliases=("truncation",),
+    ),
 )
 RETURN_DOCUMENTS = ParameterSpec(
     "return_documents",
@@ -107,6 +113,7 @@ SENTENCE_RANKING = TaskSpec(
     },
     library=Library.SENTENCE_TRANSFORMERS,
     kinds=("CrossEncoder",),
+    heads=("*ForSequenceClassification",),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(
         TensorSpec("query", DataType.BYTES, (1,), "the UTF-8 text that the others are compared with"),
@@ -117,6 +124,7 @@ SENTENCE_RANKING = TaskSpec(
     example={"inputs": ["A man is eating food.", "A man eats something."]},
     max_batch_size=32,
     root_forms=(("query", "texts"),),
+    endpoints=tei.rerank(encode_ranking),
 )
 
 SPECS = (SENTENCE_RANKING,)

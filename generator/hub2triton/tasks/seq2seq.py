@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hub2triton.tasks.generation import GENERATION, MAX_NEW_TOKENS
+from hub2triton.tasks.generation import DETAILS, GENERATION, MAX_NEW_TOKENS, TOLD, entries
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError
 from hub2triton.tasks.reading import TEXT, TOKENIZER, WEIGHTS
 from hub2triton.tasks.spec import Answer, Call, Json, Library, Profile, TaskSpec, Variant
-from hub2triton.tensor import COUNT, DataType, TensorSpec
+from hub2triton.tensor import DataType, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 REWRITING = (
     ParameterSpec(
@@ -26,7 +26,18 @@ REWRITING = (
         "clean_up_tokenization_spaces", bool, "Take spaces before punctuation out of the answer; default false."
     ),
     *GENERATION,
+    *DETAILS,
 )
+FORM = (
+    ParameterSpec("return_full_text", bool, "Nothing: an answer never holds the text it was made of."),
+    ParameterSpec("return_text", bool, "Nothing: an answer is always a text."),
+    ParameterSpec("return_tensors", bool, "Refused where it is true."),
+)
+"""Parameters of the form of answers, which these tasks do not leave open; clients of the pipelines send them."""
+
+HEADS = ("*ForConditionalGeneration", "*ForPreTraining", "*Model")
+"""A model that was saved without its head may have one nevertheless: often it is made of the embeddings."""
+
 LANGUAGES = (
     ParameterSpec(
         "src_lang",
@@ -52,16 +63,31 @@ def encode_texts(payload: Payload, output: str, parameters: Sequence[ParameterSp
     texts = [payload.text(inputs, '"inputs"')] if single else payload.texts(inputs, "inputs")
     if not texts:
         raise PayloadError('"inputs" is an empty list; send at least one text')
-    decode = partial(decode_texts, output=output, single=single)
-    return Call([{"text": text} for text in texts], merged(payload, parameters), decode)
+    asked = merged(payload, (*parameters, *FORM))
+    if asked.get("return_tensors"):
+        raise PayloadError(
+            "return_tensors is not supported: answers are texts; send details true to get the ids of their tokens too"
+        )
+    asked = {name: value for name, value in asked.items() if name not in {spec.name for spec in FORM}}
+    decode = partial(decode_texts, output=output, parameters=asked, single=single)
+    return Call([{"text": text} for text in texts], asked, decode)
 
 
-def decode_texts(answers: Sequence[Answer], profile: Profile, *, output: str, single: bool) -> Json:  # noqa: ARG001
+def decode_texts(
+    answers: Sequence[Answer],
+    profile: Profile,  # noqa: ARG001
+    *,
+    output: str,
+    parameters: Mapping[str, Json],
+    single: bool,
+) -> Json:
     """`[{…}]` for a text, `[{…}] * n` for a list of n; a list for each of these where several answers were asked for.
 
     The same for all clients: their parsers take the first of a list.
     """
-    rows = [[{output: bytes(text).decode()} for text in answer[output]] for answer in answers]
+    rows = [
+        entries(answer, output, [bytes(text).decode() for text in answer[output]], parameters) for answer in answers
+    ]
     if single:
         return rows[0]
     return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else rows
@@ -73,7 +99,7 @@ def _encode(output: str, parameters: Sequence[ParameterSpec]) -> Callable[[Paylo
 
 def _variants(template: str, output: str, description: str) -> dict[Library, Variant]:
     text = TensorSpec(output, DataType.BYTES, (-1,), f"UTF-8 {description}, as many as num_return_sequences asks for")
-    return {Library.TRANSFORMERS: Variant(template, (text, COUNT), requirements=("sentencepiece>=0.2",))}
+    return {Library.TRANSFORMERS: Variant(template, (text, *TOLD), requirements=("sentencepiece>=0.2",))}
 
 
 SUMMARIZATION = TaskSpec(
@@ -86,6 +112,7 @@ SUMMARIZATION = TaskSpec(
         "PegasusXForConditionalGeneration",
         "LEDForConditionalGeneration",
     ),
+    heads=HEADS,
     needs=(TOKENIZER, WEIGHTS),
     inputs=(TEXT,),
     parameters=REWRITING,
@@ -106,6 +133,7 @@ TRANSLATION = TaskSpec(
     library=Library.TRANSFORMERS,
     pattern=r"translation_[A-Za-z_-]+_to_[A-Za-z_-]+",
     architectures=("MarianMTModel", "M2M100ForConditionalGeneration", "MBartForConditionalGeneration"),
+    heads=HEADS,
     needs=(TOKENIZER, WEIGHTS),
     inputs=(TEXT,),
     parameters=(*LANGUAGES, *REWRITING),
@@ -121,6 +149,7 @@ TEXT2TEXT_GENERATION = TaskSpec(
     variants=_variants("text2text_generation.py.jinja", "generated_text", "answers"),
     library=Library.TRANSFORMERS,
     architectures=("*T5ForConditionalGeneration", "BartForConditionalGeneration"),
+    heads=HEADS,
     needs=(TOKENIZER, WEIGHTS),
     inputs=(TEXT,),
     parameters=REWRITING,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hub2triton.tasks.parameter import ParameterSpec, merged
-from hub2triton.tasks.reading import TEXT, TOKENIZER, TRUNCATE, WEIGHTS, items, with_tokenizer_arguments
-from hub2triton.tasks.spec import Answer, Call, Json, Library, Profile, TaskSpec, Variant
+from hub2triton.tasks.payload import PayloadError, kind
+from hub2triton.tasks.reading import TEXT, TOKENIZER, TRUNCATE, WEIGHTS, cut_or_whole, items, with_tokenizer_arguments
+from hub2triton.tasks.spec import Answer, Call, Json, Library, Profile, Row, TaskSpec, Variant
 from hub2triton.tensor import COUNT, DataType, TensorSpec
 
 if TYPE_CHECKING:
@@ -30,7 +33,16 @@ TOKEN_PARAMETERS = (
         "Read a text longer than the model's window by windows that overlap in so many tokens; default is to cut it.",
         minimum=0,
     ),
+    ParameterSpec(
+        "is_split_into_words",
+        bool,
+        "Whether a text is given as the list of its words; default false.",
+    ),
+    ParameterSpec(
+        "delimiter", str, "What stands between the words of a text where places are counted; default one space."
+    ),
 )
+TEXT_OR_WORDS = replace(TEXT, description=f"{TEXT.description}; with is_split_into_words a JSON list of words")
 FILL_PARAMETERS = (
     ParameterSpec("top_k", int, "How many tokens for each mask; default 5.", aliases=("topk",), minimum=1),
     ParameterSpec("targets", list, "The only words to choose from; default all that the model has a token for."),
@@ -39,13 +51,12 @@ FILL_PARAMETERS = (
 
 
 def encode_tokens(payload: Payload) -> Call:
-    """A text or a list of them."""
-    texts, single = items(payload)
+    """A text or a list of them; with `is_split_into_words` a list of words or a list of such lists."""
     parameters = merged(payload, TOKEN_PARAMETERS)
+    rows, single = _split_texts(payload) if parameters.get("is_split_into_words") else _texts(payload)
     if payload.profile is Profile.JAVASCRIPT:  # its parser takes grouped entities only
         parameters.setdefault("aggregation_strategy", "simple")
     grouped = parameters.get("aggregation_strategy", "none") != "none"
-    rows = [{"text": text} for text in texts]
     return Call(rows, parameters, partial(decode_entities, single=single, grouped=grouped))
 
 
@@ -58,7 +69,7 @@ def decode_entities(answers: Sequence[Answer], profile: Profile, *, single: bool
 def encode_masks(payload: Payload) -> Call:
     """A text with a mask, or a list of such."""
     texts, _ = items(payload)
-    parameters = merged(with_tokenizer_arguments(payload), FILL_PARAMETERS)
+    parameters = cut_or_whole(merged(with_tokenizer_arguments(payload), FILL_PARAMETERS))
     return Call([{"text": text} for text in texts], parameters, decode_masks)
 
 
@@ -69,6 +80,28 @@ def decode_masks(answers: Sequence[Answer], profile: Profile) -> Json:  # noqa: 
     """
     texts = [_candidates(answer) for answer in answers]
     return texts[0] if len(texts) == 1 else texts
+
+
+def _texts(payload: Payload) -> tuple[list[Row], bool]:
+    texts, single = items(payload)
+    return [{"text": text} for text in texts], single
+
+
+def _split_texts(payload: Payload) -> tuple[list[Row], bool]:
+    """Texts that are lists of words. One alone is answered in a list, too, as the pipeline does it."""
+    inputs = payload.inputs
+    if isinstance(inputs, list) and inputs and not any(isinstance(item, list) for item in inputs):
+        return [{"text": _words(payload, inputs, "inputs")}], False
+    found, single = items(payload, partial(_words, payload))
+    return [{"text": words} for words in found], single
+
+
+def _words(payload: Payload, value: Any, where: str) -> str:
+    """A list of words as JSON."""
+    if not isinstance(value, list):
+        raise PayloadError(f"{where} must be a list of words where is_split_into_words is true, not {kind(value)}")
+    words = [payload.text(word, f"{where}[{index}]") for index, word in enumerate(value)]
+    return payload.text(json.dumps(words, ensure_ascii=False), where)
 
 
 def _entities(answer: Answer, *, grouped: bool) -> list[Json]:
@@ -120,8 +153,9 @@ TOKEN_CLASSIFICATION = TaskSpec(
     },
     library=Library.TRANSFORMERS,
     architectures=("*ForTokenClassification",),
+    heads=("*ForTokenClassification",),
     needs=(TOKENIZER, WEIGHTS),
-    inputs=(TEXT,),
+    inputs=(TEXT_OR_WORDS,),
     parameters=TOKEN_PARAMETERS,
     encode=encode_tokens,
     example={"inputs": "My name is Sarah Jessica Parker but you can call me Jessica"},
@@ -146,6 +180,15 @@ FILL_MASK = TaskSpec(
     },
     library=Library.TRANSFORMERS,
     architectures=("*ForMaskedLM",),
+    # Those after the first may hold the same head, and BART's is made of its embeddings.
+    heads=(
+        "*ForMaskedLM",
+        "*ForPreTraining",
+        "*LMHeadModel",
+        "*ForCausalLM",
+        "*ForConditionalGeneration",
+        "*BartModel",
+    ),
     needs=(TOKENIZER, WEIGHTS),
     inputs=(TEXT,),
     parameters=FILL_PARAMETERS,

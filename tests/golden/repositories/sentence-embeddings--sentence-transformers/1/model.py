@@ -10,7 +10,7 @@ from .hf_runtime.sentence_encoder import EmbedOptions, SentenceEncoder
 
 
 class TritonPythonModel(Model[str]):
-    """`text` in, `embedding` out: FP32, as long as the model's vectors are."""
+    """`text` in, `embedding` out: FP32, as long as the model's vectors are; and how many tokens it has, if asked."""
 
     def load(self) -> None:
         self.encoder = SentenceEncoder(self.settings)
@@ -18,5 +18,9 @@ class TritonPythonModel(Model[str]):
     def read(self, row: Row) -> str:
         return row.text("text")
 
-    def predict(self, items: list[str], **options: Unpack[EmbedOptions]) -> list[Answer]:
-        return [{"embedding": vector} for vector in self.encoder.embed(items, **options)]
+    def predict(
+        self, items: list[str], *, count_tokens: bool = False, **options: Unpack[EmbedOptions]
+    ) -> list[Answer]:
+        counts = self.encoder.count(items, **options) if count_tokens else [0] * len(items)
+        vectors = self.encoder.embed(items, **options)
+        return [{"embedding": vector, "token_count": count} for vector, count in zip(vectors, counts, strict=True)]
