@@ -23,6 +23,10 @@ PHOTOS = [
     base64_of(media.image_file(media.photo(50, 40, 1), "jpeg", orientation=6)),
     base64_of(media.image_file(media.photo(30, 70, 2), "webp")),
 ]
+VOICES = [
+    base64_of(media.sound_file(media.voice(2.5, 44_100, 1), 44_100, "flac")),
+    base64_of(media.sound_file(media.voice(1.2, 48_000, 2), 48_000, "opus")),
+]
 SHORT = {"question": "who is happy?", "context": "The old man is sad. The young woman in the big city is happy today."}
 
 
@@ -86,6 +90,8 @@ CASES: dict[str, list[Case]] = {
         Case(PHOTOS, {"subtask": "semantic"}),
         Case(PHOTOS[0], {"threshold": 0.2, "mask_threshold": 0.3, "overlap_mask_area_threshold": 0.1}),
     ],
+    "automatic-speech-recognition": [Case(VOICES), Case(VOICES[0], {"chunk_length_s": 1.0})],
+    "audio-classification": [Case(VOICES, {"top_k": 2}), Case(VOICES[0], {"function_to_apply": "none"})],
     "conversational": [Case([CHAT, [{"role": "system", "content": "be good"}, *CHAT]])],
 }
 

@@ -20,17 +20,17 @@ class Continuation:
     Attributes:
         finish_reason: `length`, `eos_token` or `stop_sequence`.
         ids: The tokens that were generated, the end of text included.
-        prompt_tokens: How many tokens the model went on from.
         details: More that was asked for; empty otherwise.
         others: Texts of the same prompt that were drawn as well, and are not the answer.
+        prompt_tokens: How many tokens the model went on from.
     """
 
     text: str
     finish_reason: str
     ids: list[int]
-    prompt_tokens: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     others: tuple[Continuation, ...] = ()
+    prompt_tokens: int = 0
 
     def behind(self, prompt: str) -> Continuation:
         """The same with a text before it."""

@@ -12,13 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+WITHOUT_END = 10**9
+
+
 def positions(model: Any) -> int:
     """The number of positions a model has embeddings for; a very large number where it has no such table."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
             # RoBERTa and its kind count positions from behind the padding index.
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-    return int(getattr(model.config, "max_position_embeddings", None) or 10**9)
+    told = int(getattr(model.config, "max_position_embeddings", None) or 0)
+    return told if told > 0 else WITHOUT_END  # XLNet's says -1
 
 
 def allow_padding(tokenizer: Any) -> None:

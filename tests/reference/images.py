@@ -50,7 +50,7 @@ def visual_answers(folder: Path, inputs: Any, parameters: Mapping[str, Any]) -> 
             names = model.config.id2label
             return [{"score": float(score), "answer": names[int(index)]} for score, index in zip(*best, strict=True)]
         encoded = tokenizer(inputs["question"], truncation=True, return_token_type_ids=False, return_tensors="pt")
-        (ids,) = model.generate(**encoded, **image)
+        (ids,) = model.generate(**encoded, **image, generation_config=model.generation_config)
         score = _probability(model, encoded, image["pixel_values"], ids)
     return [{"score": score, "answer": tokenizer.decode(ids, skip_special_tokens=True).strip()}]
 

@@ -71,7 +71,10 @@ def test_a_task_that_cannot_be_told_is_refused_with_what_is_known() -> None:
         make(facts, source(tag="nope"))
 
 
-@pytest.mark.parametrize("spec", tasks.SPECS, ids=lambda spec: spec.name)
+BY_TRANSFORMERS = [spec for spec in tasks.SPECS if spec.library not in (Library.DIFFUSERS, Library.CUSTOM)]
+
+
+@pytest.mark.parametrize("spec", BY_TRANSFORMERS, ids=lambda spec: spec.name)
 def test_what_is_no_model_fits_no_task(spec: Any) -> None:
     with pytest.raises(TaskMismatchError, match=r"a diffusion pipeline \(model_index\.json\)"):
         make(Facts((), Library.DIFFUSERS), task=spec.name)
@@ -178,3 +181,55 @@ def test_a_local_models_decisions() -> None:
 def test_only_the_files_that_are_needed_are_in_the_plan() -> None:
     made = make(found=source(*FILES, "README.md", "pytorch_model.bin", "onnx/model.onnx"))
     assert [file.path for file in made.files] == list(FILES)
+
+
+# ---- pipelines of diffusers
+
+PIPELINE = Facts(("StableDiffusionPipeline",), Library.DIFFUSERS, components=("unet", "vae"))
+PARTS = ("model_index.json", "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors")
+
+
+def test_a_pipeline_is_told_by_its_index_and_takes_what_that_names() -> None:
+    made = make(PIPELINE, source(*PARTS, "root.safetensors", "safety_checker/model.safetensors"))
+    assert (made.spec.name, made.library) == ("text-to-image", Library.DIFFUSERS)
+    assert reasons(made)["task"] == ("text-to-image", "model_index.json: StableDiffusionPipeline")
+    assert [file.path for file in made.files] == list(PARTS)
+
+
+@pytest.mark.parametrize("library", [None, Library.TRANSFORMERS, Library.SENTENCE_TRANSFORMERS])
+def test_what_is_no_pipeline_makes_no_images(library: Library | None) -> None:
+    with pytest.raises(
+        TaskMismatchError, match=r"does not fit text-to-image: it is no diffusion pipeline \(no model_in"
+    ):
+        make(Facts((), library), source(*PARTS), task="text-to-image")
+
+
+def test_a_pipeline_without_weights_is_refused() -> None:
+    with pytest.raises(TaskMismatchError, match="the folders of its pipeline hold no PyTorch weights"):
+        make(PIPELINE, source("model_index.json", "root.safetensors", "unet/model.onnx"), task="text-to-image")
+
+
+# ---- the model's own code
+
+
+@pytest.mark.parametrize("library", [None, *Library])
+@pytest.mark.parametrize("name", ["handler.py", "pipeline.py"])
+def test_own_code_serves_any_model_and_takes_all_files(library: Library | None, name: str) -> None:
+    facts = Facts((), library, requirements=("einops==0.8",))
+    made = make(facts, source(name, "README.md", "model.onnx", ".gitattributes"), task="custom")
+    assert (made.library, made.requirements) == (Library.CUSTOM, ("einops==0.8",))
+    assert [file.path for file in made.files] == [name, "README.md", "model.onnx"]
+    assert reasons(made)["code"] == ("the model's own handler.py will run", "--task")
+
+
+def test_own_code_runs_only_if_it_is_asked_for() -> None:
+    with pytest.raises(TaskMismatchError, match="cannot be told"):
+        make(Facts((), None), source("handler.py", tag="custom"))
+    assert make(PLAIN, source(*FILES, "handler.py", tag="custom")).spec.name == "feature-extraction"
+    assert "code" not in reasons(make())
+    assert make(replace(PLAIN, requirements=("einops",))).requirements == ()
+
+
+def test_a_model_without_code_of_its_own_is_refused() -> None:
+    with pytest.raises(TaskMismatchError, match=r"does not fit custom: it has no handler\.py, and no pipeline\.py"):
+        make(task="custom", found=source(*FILES, "sub/handler.pyc"))

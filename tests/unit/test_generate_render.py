@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
 import tomllib
@@ -102,6 +103,10 @@ def test_every_file_compiles_and_ends_with_one_newline(spec: TaskSpec, library: 
             compile(content, path, "exec")
 
 
+PACKAGES = {"PIL": "pillow"}
+"""Packages that are imported by another name."""
+
+
 @each_variant
 def test_models_import_only_what_their_requirements_name(spec: TaskSpec, library: Library) -> None:
     files = generated.files_of(spec, library)
@@ -110,7 +115,8 @@ def test_models_import_only_what_their_requirements_name(spec: TaskSpec, library
         if path.endswith(".py"):
             foreign = _imported(content) - sys.stdlib_module_names - {"triton_python_backend_utils"}
             # huggingface_hub comes with every library that loads models from the Hub.
-            assert {name.replace("_", "-") for name in foreign} <= named | {"huggingface-hub"}, path
+            packages = {PACKAGES.get(name, name.replace("_", "-")) for name in foreign}
+            assert packages <= named | {"huggingface-hub"}, path
 
 
 @each_variant
@@ -251,3 +257,24 @@ def _imported(content: bytes) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module or "")
     return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("line", "moved"),
+    [
+        ("einops==0.8  # why", "einops==0.8  # why"),
+        ("--extra-index-url https://example.com/simple", "--extra-index-url https://example.com/simple"),
+        ("-r base.txt", "-r 1/weights/base.txt"),
+        ("-cpins/all.txt", "-c 1/weights/pins/all.txt"),
+        ("--requirement=base.txt", "--requirement 1/weights/base.txt"),
+        ("-r https://example.com/base.txt", "-r https://example.com/base.txt"),
+        ("-r /opt/base.txt", "-r /opt/base.txt"),
+        ("./wheels/own.whl", "./1/weights/wheels/own.whl"),
+        ("own @ file:///opt/own", "own @ file:///opt/own"),
+    ],
+)
+def test_a_models_own_requirements_are_among_the_repositorys(line: str, moved: str) -> None:
+    spec = tasks.find("custom")
+    assert spec is not None
+    plan = dataclasses.replace(generated.plan_of(spec, spec.library), requirements=(line,))
+    assert render.render(plan)["requirements.txt"].decode().splitlines()[-1] == moved

@@ -426,5 +426,7 @@ def test_outputs_have_the_declared_types_and_dims(served: Get) -> None:
     for tensor in model.outputs:
         array = response.arrays[tensor.name]
         assert array.dtype == kinds[tensor.datatype]
-        assert array.shape == (len(PROMPTS), 1 if tensor.name == "count" else 2)
+        assert array.shape == (len(PROMPTS), 2 if tensor.dims == (-1,) else 1)
     assert response.arrays["count"].tolist() == [[2]] * len(PROMPTS)
+    read = [[len(ids)] for ids in model.model.model.tokenizer(PROMPTS)["input_ids"]]
+    assert response.arrays["prompt_tokens"].tolist() == read

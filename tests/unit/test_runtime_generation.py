@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,14 +197,20 @@ def test_a_row_is_read_to_its_own_end(loaded: Loaded, text: str, stop: list[str]
 def test_continuations_are_outputs_row_by_row() -> None:
     one, other = Continuation("a", "length", [5]), Continuation("é", "eos_token", [6, 7], {"seed": 3}, (ONE,))
     told = {"generated_text": "x", "finish_reason": "length", "generated_tokens": 1, "seed": 4}
-    outputs = answers([[one, other], []], "texts")
+    outputs = answers([[one, other], [replace(one, prompt_tokens=3)]], "texts")
     assert [json.loads(more) for more in outputs[0].pop("details_json")] == [
         {},
         {"seed": 3, "best_of_sequences": [told]},
     ]
     assert outputs == [
-        {"texts": ["a", "é"], "finish_reason": ["length", "eos_token"], "generated_tokens": [1, 2]},
-        {"texts": [], "finish_reason": [], "generated_tokens": [], "details_json": []},
+        {"texts": ["a", "é"], "finish_reason": ["length", "eos_token"], "generated_tokens": [1, 2], "prompt_tokens": 0},
+        {
+            "texts": ["a"],
+            "finish_reason": ["length"],
+            "generated_tokens": [1],
+            "prompt_tokens": 3,
+            "details_json": ["{}"],
+        },
     ]
 
 

@@ -70,7 +70,7 @@ class StandIn:
             except asyncio.CancelledError:
                 self.cancelled = True
                 raise
-        return [{"embedding": np.float32([len(row["text"])])} for row in call.rows]
+        return [{"embedding": np.float32([len(row["text"])]), "token_count": np.int32([1])} for row in call.rows]
 
     async def close(self) -> None:
         self.closed = True
@@ -398,3 +398,51 @@ async def test_a_caller_who_goes_away_in_the_middle_of_the_body_is_no_failure_of
         sent = await asyncio.wait_for(call(shim, body, {"type": "http.disconnect"}), 5)
     assert sent[0]["status"] == 499
     assert triton.calls == []
+
+
+# ---- routes of other protocols
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/models/m/v1/embeddings", "/models/acme/tiny/v1/embeddings"])
+@pytest.mark.parametrize("named", [{}, {"model": "text-embedding-3-small"}, {"model": "m"}, {"model": None}])
+def test_an_endpoint_answers_in_its_own_form(
+    path: str, named: dict[str, Any], http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = http.post(path, json={"input": "abc", **named})
+    assert answer.status_code == 200
+    assert answer.json()["data"] == [{"object": "embedding", "index": 0, "embedding": [3.0]}]
+    assert answer.json()["model"] == "m"
+
+
+def test_of_several_models_the_body_names_one_that_can(
+    http: TestClient, triton: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    other = dataclasses.replace(READY, name="other", model_id="acme/other", spec=tasks.find("fill-mask"))
+    triton.served = [READY, other]
+    assert http.post("/v1/embeddings", json={"input": "a", "model": "unknown"}).json()["model"] == "m"
+    triton.served.append(dataclasses.replace(READY, name="second", model_id="acme/second"))
+    assert http.post("/v1/embeddings", json={"input": "a", "model": "second"}).json()["model"] == "second"
+    refused = http.post("/v1/embeddings", json={"input": "a", "model": "unknown"})
+    assert refused.status_code == 404
+    assert refused.json()["error"]["message"] == "there is no model 'unknown'; name one of: m, second"
+
+
+def test_an_endpoint_that_no_model_has(http: TestClient) -> None:
+    refused = http.post("/rerank", json={"query": "a", "texts": ["b"]})
+    assert refused.status_code == 404
+    assert refused.json()["error"] == "none of the models answers /rerank; the models are: m"
+
+
+def test_an_error_below_v1_has_openais_form(http: TestClient) -> None:
+    refused = http.post("/v1/embeddings", json={"input": 1})
+    assert refused.status_code == 400
+    told = refused.json()
+    assert told["error"] == {
+        "message": told["message"],
+        "type": "validation",
+        "param": None,
+        "code": 400,
+    }
+    assert '"input" must be a text' in told["message"]
+    assert http.post("/v1/embeddings", content=b"[]").status_code == 400

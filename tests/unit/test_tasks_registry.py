@@ -85,7 +85,7 @@ def test_the_answers_of_every_variant_become_json(spec: TaskSpec, profile: Profi
     for variant in spec.variants.values():
         call = call_of_example(spec)
         answers = [made_up_answer(variant.outputs) for _ in call.rows]
-        assert transport.json_response(call.decode(answers, profile)).body
+        assert transport.response(call.decode(answers, profile), "application/json").body
 
 
 @each_task

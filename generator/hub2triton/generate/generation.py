@@ -126,8 +126,11 @@ def _size(contents: dict[str, bytes | Path]) -> float:
 
 
 def _next_steps(plan: Plan) -> list[str]:
+    # Never run from here: it is for the user to say what is installed where.
+    install = [f"  pip install -r {shlex.quote(str(_target(plan) / 'requirements.txt'))}"] if plan.requirements else []
     return [
         "next:",
+        *install,
         f"  serve-repo {shlex.quote(str(plan.options.output))}",
         f"  curl localhost:8080/models/{plan.name} {plan.spec.example_options()}",
     ]

@@ -16,6 +16,8 @@ from hub2triton.generate.weights import select
 from hub2triton.tasks.spec import Library
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hub2triton.generate.facts import Facts
     from hub2triton.generate.options import Options
     from hub2triton.generate.source import Source, SourceFile
@@ -42,6 +44,7 @@ class Plan:
         name: The folder in the model repository, and the model's name in Triton.
         files: The model's files that are needed, whether they are put into the repository or not.
         decisions: The values that the user may want to look at.
+        requirements: Lines for a requirements file, of what the model's own code needs.
     """
 
     options: Options
@@ -54,6 +57,7 @@ class Plan:
     max_batch_size: int
     files: tuple[SourceFile, ...]
     decisions: tuple[Decision, ...]
+    requirements: tuple[str, ...] = ()
 
 
 def make(options: Options, source: Source, facts: Facts) -> Plan:
@@ -70,8 +74,9 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
     spec, task_reason = _task(options, source, facts)
     given = options.task or source.pipeline_tag or ""
     task = given if spec.pattern is not None and re.fullmatch(spec.pattern, given) else spec.name
-    _check_fit(spec, source, facts)
     library, library_reason = _library(spec, facts)
+    files = select(source.files, library, facts.components)
+    _check_fit(spec, source, facts, files)
     name, name_reason = _name(options, source)
     if source.origin is Origin.LOCAL:  # a directory may be called anything, and this text goes into source files
         source = replace(source, model_id=name)
@@ -87,6 +92,7 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         Decision("batch", f"{batch} rows", _given(options.max_batch_size is not None, "--max-batch-size")),
         Decision("instances", str(options.instances), _given(options.instances != 1, "--instances")),
         Decision("weights", options.weights.value, _given(options.weights is not Weights.LINK, "--weights")),
+        *_own_code(library),
     )
     return Plan(
         options=options,
@@ -97,8 +103,9 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         task=task,
         name=name,
         max_batch_size=batch,
-        files=select(source.files),
+        files=files,
         decisions=decisions,
+        requirements=facts.requirements if library is Library.CUSTOM else (),
     )
 
 
@@ -108,14 +115,17 @@ def _task(options: Options, source: Source, facts: Facts) -> tuple[TaskSpec, str
         if spec is None:
             raise UsageError(f"unknown task {options.task!r}; the tasks are: {', '.join(tasks.names())}")
         return spec, "--task"
-    if source.pipeline_tag is not None and (spec := tasks.find(source.pipeline_tag)) is not None:
+    spec = tasks.find(source.pipeline_tag) if source.pipeline_tag is not None else None
+    # What runs the model's own code is for the user to ask for, whatever the model says of itself.
+    if spec is not None and spec.library is not Library.CUSTOM:
         return spec, "the Hub's metadata" if source.origin is Origin.HUB else "the model card"
     for candidate in tasks.SPECS:
         if facts.kind is not None and facts.kind in candidate.kinds:
             return candidate, f"modules.json: {facts.kind}"
     for candidate in tasks.SPECS:
         if model_facts.matches(candidate.architectures, facts.architectures):
-            return candidate, f"config.json: {facts.architectures[0]}"
+            file = Library.DIFFUSERS.file if facts.library is Library.DIFFUSERS else "config.json"
+            return candidate, f"{file}: {facts.architectures[0]}"
     told = f"its metadata says {source.pipeline_tag!r}, which is no task here" if source.pipeline_tag else "no metadata"
     made = f", and its class is {facts.architectures[0]}" if facts.architectures else ""
     raise TaskMismatchError(
@@ -124,14 +134,15 @@ def _task(options: Options, source: Source, facts: Facts) -> tuple[TaskSpec, str
     )
 
 
-def _check_fit(spec: TaskSpec, source: Source, facts: Facts) -> None:
+def _check_fit(spec: TaskSpec, source: Source, facts: Facts, files: Sequence[SourceFile]) -> None:
     if not any(library.loads(facts.library) for library in spec.variants):
-        what = {
-            None: "no transformers model (no config.json)",
-            Library.DIFFUSERS: "a diffusion pipeline (model_index.json)",
-        }.get(facts.library, "no diffusion pipeline (no model_index.json)")
+        what = "no transformers model (no config.json)"
+        if facts.library is Library.DIFFUSERS:
+            what = "a diffusion pipeline (model_index.json)"
+        elif spec.library is Library.DIFFUSERS:
+            what = "no diffusion pipeline (no model_index.json)"
         raise TaskMismatchError(f"{source.model_id} does not fit {spec.name}: it is {what}. Choose another model")
-    served = [file.path for file in select(source.files)]  # an OpenVINO *.bin is no PyTorch weights
+    served = [file.path for file in files]  # an OpenVINO *.bin is no PyTorch weights
     for need in spec.needs:
         if not model_facts.matches(need.any_of, served):
             made = f" (its class is {facts.architectures[0]})" if facts.architectures else ""
@@ -146,6 +157,12 @@ def _library(spec: TaskSpec, facts: Facts) -> tuple[Library, str]:
     if facts.library is not None and facts.library in spec.variants:
         return facts.library, facts.library.file
     return spec.library, f"what {spec.name} is served with"
+
+
+def _own_code(library: Library) -> tuple[Decision, ...]:
+    if library is not Library.CUSTOM:
+        return ()
+    return (Decision("code", "the model's own handler.py will run", "--task"),)
 
 
 def _name(options: Options, source: Source) -> tuple[str, str]:

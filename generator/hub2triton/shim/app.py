@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hub2triton import __version__, tasks
-from hub2triton.shim import body, image_type, profile, transport
+from hub2triton.shim import body, image_type, openapi, profile, transport
 from hub2triton.shim.catalogue import HOLD_S, Catalogue, Wanted
 from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady
 from hub2triton.shim.links import Links
@@ -93,6 +93,8 @@ def create(settings: Settings) -> Starlette:
             Route("/info", shim.info, methods=["GET"]),
             Route("/v1/models", shim.models, methods=["GET"]),
             Route("/metrics", shim.prometheus, methods=["GET"]),
+            Route("/openapi.json", shim.openapi, methods=["GET"]),
+            Route("/docs", shim.docs, methods=["GET"]),
         ],
         middleware=[
             Middleware(
@@ -164,6 +166,14 @@ class Shim:
         ready = [model.name for model in served.values() if model.state is State.READY]
         listed = [{"id": name, "object": "model", "created": 0, "owned_by": "hub2triton"} for name in ready]
         return transport.json_response({"object": "list", "data": listed})
+
+    async def openapi(self, _request: Request) -> Response:
+        """GET /openapi.json: what can be asked, for programs."""
+        return transport.json_response(openapi.document((await self.catalogue.models()).values()))
+
+    async def docs(self, _request: Request) -> Response:
+        """GET /docs: the same as a page to try it."""
+        return FileResponse(openapi.PAGE, media_type="text/html")
 
     async def prometheus(self, _request: Request) -> Response:
         """GET /metrics."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import schema
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TOKENIZER, WEIGHTS, items, with_tokenizer_arguments
@@ -38,6 +39,10 @@ TABLE = (
 )
 MAX_TURNS = 32
 """Queries in a conversation about a table: all of those before it go along with each."""
+
+SPAN = schema.record({"score": schema.NUMBER, "start": schema.INTEGER, "end": schema.INTEGER, "answer": schema.TEXT})
+ABOUT = {"table": schema.either({"type": "object"}, schema.array({"type": "object"}))}
+QUERIES = [schema.record({key: schema.TEXTS, **ABOUT}) for key in ("query", "question")]
 
 
 def encode_question(payload: Payload) -> Call:
@@ -191,6 +196,13 @@ QUESTION_ANSWERING = TaskSpec(
     ),
     parameters=ANSWERING,
     encode=encode_question,
+    schema=schema.Schema(
+        schema.either(
+            schema.record({"question": schema.TEXTS, "context": schema.TEXTS}),
+            schema.array(schema.record({"question": schema.TEXT, "context": schema.TEXT}), least=1),
+        ),
+        schema.either(SPAN, schema.array(schema.one_or_list(SPAN))),
+    ),
     example={"inputs": {"question": "Where do I live?", "context": "My name is Merve and I live in İstanbul."}},
     max_batch_size=32,
     root_forms=(("question", "context"),),
@@ -222,6 +234,19 @@ TABLE_QUESTION_ANSWERING = TaskSpec(
     ),
     parameters=TABLE,
     encode=encode_table,
+    schema=schema.Schema(
+        schema.items(schema.either(*QUERIES)),
+        schema.one_or_list(
+            schema.record(
+                {"answer": schema.TEXT},
+                {
+                    "coordinates": schema.array(schema.array(schema.INTEGER, 2, 2)),
+                    "cells": schema.array(schema.TEXT),
+                    "aggregator": schema.TEXT,
+                },
+            )
+        ),
+    ),
     example={
         "inputs": {
             "query": "How many stars does the transformers repository have?",

@@ -6,7 +6,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks import openai_text, tgi
+from hub2triton.tasks import openai_text, schema, tgi
 from hub2triton.tasks.causal_parameters import CONVERSATIONAL_PARAMETERS, TEXT_PARAMETERS, generation_parameters
 from hub2triton.tasks.generation import MAX_NEW_TOKENS, TOLD, entries
 from hub2triton.tasks.payload import Payload, PayloadError, kind
@@ -81,7 +81,18 @@ def _messages(payload: Payload, value: Any, where: str) -> list[Message]:
             if missing == ["content"] and message.get("tool_calls"):
                 continue
             raise PayloadError(f'{where}[{index}] has no "{missing[0]}"; a message has "role" and "content"')
+        if not _is_content(message["content"]):
+            raise PayloadError(
+                f'{where}[{index}] must have a "content" that is a string or a list of parts such as '
+                '{"type": "text", "text": "…"}'
+            )
     return value
+
+
+def _is_content(value: Any) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    texts = (part.get("text", "") if isinstance(part, dict) else part for part in parts)
+    return value is None or all(isinstance(text, str) for text in texts)
 
 
 def _of_old(payload: Payload, value: Mapping[str, Any]) -> list[Message]:
@@ -168,6 +179,16 @@ MAX_BATCH_SIZE = 8
 """Eight rows cost little more than one, since a step mostly reads the weights. More would make a short answer wait
 for the longest of many, and every row takes memory for all of its tokens."""
 
+OF_OLD = {"past_user_inputs": schema.array(schema.TEXT), "generated_responses": schema.array(schema.TEXT)}
+CHATS = schema.either(
+    schema.CHAT,
+    schema.array(schema.CHAT, least=1),
+    schema.record({"messages": schema.CHAT}),
+    schema.record({"text": schema.TEXT}, OF_OLD),
+)
+GENERATED = schema.generated("generated_text", schema.either(schema.TEXT, schema.CHAT))
+RESPONSE = schema.either(GENERATED, schema.array(GENERATED))
+
 TEXT_GENERATION = TaskSpec(
     name="text-generation",
     summary="Continues texts; answers chats where the model has a chat template.",
@@ -179,6 +200,7 @@ TEXT_GENERATION = TaskSpec(
     inputs=(TensorSpec("text_input", DataType.BYTES, (1,), "one UTF-8 text per row, to be continued"),),
     parameters=TEXT_PARAMETERS,
     encode=encode_texts,
+    schema=schema.Schema(schema.either(schema.TEXTS, CHATS), RESPONSE),
     endpoints=(
         openai_text.completions(encode_texts),
         openai_text.chat_completions(encode_texts),
@@ -202,6 +224,7 @@ CONVERSATIONAL = TaskSpec(
     ),
     parameters=CONVERSATIONAL_PARAMETERS,
     encode=encode_chats,
+    schema=schema.Schema(CHATS, RESPONSE),
     endpoints=(openai_text.chat_completions(encode_chats),),
     root_forms=(("messages",),),
     example={

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import schema
 from hub2triton.tasks.parameter import ParameterSpec, merged, snake_case
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TEXT, TOKENIZER, TRUNCATE, WEIGHTS, items, with_tokenizer_arguments
@@ -50,6 +51,26 @@ LABELS = (
     TensorSpec("label", DataType.BYTES, (-1,), "labels, the best first"),
     TensorSpec("score", DataType.FP32, (-1,), "the labels' scores"),
     COUNT,
+)
+
+PAIR = schema.record({"text": schema.TEXT}, {"text_pair": {"type": ["string", "null"]}}, closed=True)
+TEXT_SCHEMA = schema.Schema(
+    schema.either(
+        schema.TEXT,
+        PAIR,
+        schema.array(schema.either(schema.TEXT, PAIR, schema.array(schema.TEXT, 2, 2)), least=1),
+    ),
+    schema.either(schema.LABELS, schema.array(schema.LABELS)),
+    schema.parameters((RETURN_ALL_SCORES,)),
+)
+ZERO_SHOT_SCHEMA = schema.Schema(
+    schema.either(schema.TEXTS, schema.record({"sequences": schema.TEXTS}, schema.parameters((CANDIDATE_LABELS,)))),
+    schema.one_or_list(
+        schema.record(
+            {"sequence": schema.TEXT, "labels": schema.array(schema.TEXT), "scores": schema.array(schema.NUMBER)}
+        )
+    ),
+    schema.parameters((CANDIDATE_LABELS,)),
 )
 
 
@@ -171,6 +192,7 @@ TEXT_CLASSIFICATION = TaskSpec(
     ),
     parameters=TEXT_PARAMETERS,
     encode=encode_text,
+    schema=TEXT_SCHEMA,
     example={
         "inputs": "This sound track was beautiful! It paints the senery in your mind so well I would recomend it even "
         "to people who hate vid. game music!"
@@ -197,6 +219,7 @@ ZERO_SHOT_CLASSIFICATION = TaskSpec(
     ),
     parameters=ZERO_SHOT_PARAMETERS,
     encode=encode_zero_shot,
+    schema=ZERO_SHOT_SCHEMA,
     example={
         "inputs": "Hi, I recently bought a device from your company but it is not working as advertised and I would "
         "like to get reimbursed!",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hub2triton.tasks import openai_embeddings, tei
+from hub2triton.tasks import openai_embeddings, schema, tei
 from hub2triton.tasks.openai_embeddings import COUNT_TOKENS, vectors_of
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
@@ -38,6 +38,10 @@ COUNTED = (*EMBEDDING, COUNT_TOKENS)
 VECTOR = TensorSpec("embedding", DataType.FP32, (-1,), "the text's vector")
 STATES = TensorSpec("last_hidden_state", DataType.FP32, (-1, -1), "a vector for every token: [tokens, hidden size]")
 TOKEN_COUNT = TensorSpec("token_count", DataType.INT32, (1,), "the text's tokens with count_tokens, else 0")
+
+FORMS = schema.either(schema.TEXTS, schema.record({"sentences": schema.TEXTS}), schema.SIMILARITY)
+SIMILARITIES = schema.record({"similarities": schema.VECTOR})
+VECTORS = schema.array(schema.VECTOR)
 
 
 def encode_embeddings(payload: Payload) -> Call:
@@ -152,6 +156,9 @@ SENTENCE_EMBEDDINGS = TaskSpec(
     inputs=(TEXT,),
     parameters=COUNTED,
     encode=encode_embeddings,
+    schema=schema.Schema(
+        FORMS, schema.either(schema.record({"embeddings": schema.either(schema.VECTOR, VECTORS)}), SIMILARITIES)
+    ),
     endpoints=ENDPOINTS,
     example={"inputs": "Deep learning is a subset of machine learning."},
     max_batch_size=32,
@@ -174,6 +181,7 @@ SENTENCE_SIMILARITY = TaskSpec(
     ),
     parameters=EMBEDDING,
     encode=encode_similarity,
+    schema=schema.Schema(schema.either(schema.SIMILARITY, schema.array(schema.TEXT, least=1)), SIMILARITIES),
     endpoints=(tei.similarity(encode_similarity),),
     example={
         "inputs": {
@@ -197,6 +205,10 @@ FEATURE_EXTRACTION = TaskSpec(
     inputs=(TEXT,),
     parameters=COUNTED,
     encode=encode_features,
+    schema=schema.Schema(
+        FORMS,
+        schema.either(VECTORS, schema.array(VECTORS), schema.array(schema.array(VECTORS)), SIMILARITIES),
+    ),
     endpoints=ENDPOINTS,
     example={"inputs": "Today is a sunny day, and I am going to get some ice cream."},
     max_batch_size=32,

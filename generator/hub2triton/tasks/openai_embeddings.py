@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import schema
 from hub2triton.tasks.media import base64_of
 from hub2triton.tasks.parameter import ParameterSpec
 from hub2triton.tasks.payload import Payload, PayloadError, kind
@@ -24,6 +25,34 @@ SILENT = ("model", "user", "encoding_format", "input", "input_type")
 
 COUNT_TOKENS = ParameterSpec("count_tokens", bool, "Also count the tokens of each text; default false.")
 
+SCHEMA = schema.Exchange(
+    schema.record(
+        {"input": schema.TEXTS},
+        {
+            "encoding_format": {"enum": [*FORMATS, None]},
+            "dimensions": {"type": ["integer", "null"], "minimum": 1},
+            "user": schema.TEXT,
+        },
+    ),
+    schema.record(
+        {
+            "object": {"const": "list"},
+            "data": schema.array(
+                schema.record(
+                    {
+                        "object": {"const": "embedding"},
+                        "index": schema.INTEGER,
+                        "embedding": schema.either(schema.VECTOR, schema.TEXT),
+                    }
+                )
+            ),
+            "model": schema.TEXT,
+            "usage": schema.record({"prompt_tokens": schema.INTEGER, "total_tokens": schema.INTEGER}),
+        }
+    ),
+    {"input": ["Deep learning is a subset of machine learning."]},
+)
+
 
 def endpoints(ask: Callable[[Payload, Any], Call]) -> tuple[Endpoint, ...]:
     """The routes for embeddings.
@@ -34,7 +63,7 @@ def endpoints(ask: Callable[[Payload, Any], Call]) -> tuple[Endpoint, ...]:
     """
     encode = partial(_encode, ask=ask)
     summary = "Embeddings as OpenAI's clients ask for them."
-    return tuple(Endpoint(path, encode, summary) for path in ("/v1/embeddings", "/embeddings"))
+    return tuple(Endpoint(path, encode, summary, SCHEMA) for path in ("/v1/embeddings", "/embeddings"))
 
 
 def vectors_of(answers: Sequence[Answer]) -> list[Any]:

@@ -8,6 +8,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import schema
+from hub2triton.tasks.causal_parameters import CONVERSATIONAL_PARAMETERS
 from hub2triton.tasks.media import MediaAnswer
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.spec import Endpoint
@@ -32,6 +34,45 @@ NEUTRAL: Mapping[str, Sequence[Any]] = {"response_format": ({"type": "text"},), 
 
 REASONS = {"eos_token": "stop", "stop_sequence": "stop", "length": "length"}
 STREAM = "text/event-stream"
+
+STEERING = schema.parameters(spec for spec in CONVERSATIONAL_PARAMETERS if spec.name != "return_full_text")
+COMMON = {
+    **dict.fromkeys(sorted(SILENT - {"prompt", "messages"}), schema.ANY),
+    **STEERING,
+    "max_tokens": STEERING["max_new_tokens"],
+    "n": STEERING["num_return_sequences"],
+    "stream": schema.FLAG,
+    "stream_options": {"type": ["object", "null"]},
+}
+"""What both routes take; OpenAI's own names stand beside those of Hugging Face's parameters."""
+
+CHOICE = {"index": schema.INTEGER, "finish_reason": schema.TEXT, "logprobs": {"type": ["object", "null"]}}
+
+
+def _response(choice: Mapping[str, schema.JsonSchema]) -> schema.JsonSchema:
+    counts = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return schema.record(
+        {
+            **dict.fromkeys(("id", "object", "model"), schema.TEXT),
+            "created": schema.INTEGER,
+            "choices": schema.array(schema.record({**CHOICE, **choice})),
+            "usage": schema.record(dict.fromkeys(counts, schema.INTEGER)),
+        }
+    )
+
+
+COMPLETIONS = schema.Exchange(
+    schema.record({"prompt": schema.TEXTS}, {**COMMON, "echo": schema.FLAG}, closed=True),
+    _response({"text": schema.TEXT}),
+    {"prompt": "Once upon a time", "max_tokens": 20},
+    (STREAM,),
+)
+CHAT_COMPLETIONS = schema.Exchange(
+    schema.record({"messages": schema.CHAT}, COMMON, closed=True),
+    _response({"message": schema.MESSAGE}),
+    {"messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 20},
+    (STREAM,),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +104,7 @@ def completions(ask: Ask) -> Endpoint:
         head = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion"}
         return _told(payload, call, head, lambda text, row: _completion(text, shown[row]))
 
-    return Endpoint("/v1/completions", encode, "Texts continued, as OpenAI's clients ask for it.")
+    return Endpoint("/v1/completions", encode, "Texts continued, as OpenAI's clients ask for it.", COMPLETIONS)
 
 
 def chat_completions(ask: Ask) -> Endpoint:
@@ -92,7 +133,7 @@ def chat_completions(ask: Ask) -> Endpoint:
         }
         return _told(payload, call, head, lambda text, _: _message(text, streamed=streamed))
 
-    return Endpoint("/v1/chat/completions", encode, "Chats answered, as OpenAI's clients ask for it.")
+    return Endpoint("/v1/chat/completions", encode, "Chats answered, as OpenAI's clients ask for it.", CHAT_COMPLETIONS)
 
 
 def _asked(payload: Payload, inputs: list[Any], more: Mapping[str, Any]) -> Payload:
@@ -116,6 +157,9 @@ def _told(payload: Payload, call: Call, head: dict[str, Json], choice: Callable[
     stop = payload.root.get("stop") or []
     stops = [stop] if isinstance(stop, str) else stop
     streamed = _flag(payload, "stream")
+    options = payload.root.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise PayloadError(f'"stream_options" must be an object, not {kind(options)}')
 
     def decode(answers: Sequence[Answer], _: Profile) -> Json:
         texts = [(_cut(text, stops), row) for row, answer in enumerate(answers) for text in _texts(answer)]
@@ -127,7 +171,7 @@ def _told(payload: Payload, call: Call, head: dict[str, Json], choice: Callable[
         if not streamed:
             return {**base, "choices": choices, "usage": usage}
         events = [{**base, "choices": [one]} for one in choices]
-        if (payload.root.get("stream_options") or {}).get("include_usage"):
+        if options.get("include_usage"):
             events.append({**base, "choices": [], "usage": usage})
         lines = [f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events]
         return MediaAnswer("".join([*lines, "data: [DONE]\n\n"]).encode(), STREAM)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks import tei
+from hub2triton.tasks import schema, tei
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TOKENIZER, WEIGHTS, items
@@ -38,6 +38,22 @@ RETURN_DOCUMENTS = ParameterSpec(
     aliases=("return_text",),
 )
 """Not among the task's parameters, which are the model's: this one shapes the response alone."""
+
+PAIRS = schema.either(
+    schema.array(schema.TEXT, PAIR, PAIR), schema.array(schema.array(schema.TEXT, PAIR, PAIR), least=1)
+)
+SCHEMA = schema.Schema(
+    schema.either(
+        PAIRS,
+        schema.record({"sentences": PAIRS}),
+        schema.record({"query": schema.TEXT, "texts": schema.array(schema.TEXT, least=1)}),
+    ),
+    schema.either(
+        schema.record({"scores": schema.either(schema.NUMBER, schema.array(schema.NUMBER))}),
+        tei.RANK_LIST,
+    ),
+    schema.parameters((RETURN_DOCUMENTS,)),
+)
 
 
 def encode_ranking(payload: Payload) -> Call:
@@ -121,6 +137,7 @@ SENTENCE_RANKING = TaskSpec(
     ),
     parameters=RANKING,
     encode=encode_ranking,
+    schema=SCHEMA,
     example={"inputs": ["A man is eating food.", "A man eats something."]},
     max_batch_size=32,
     root_forms=(("query", "texts"),),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hub2triton.tasks import schema
 from hub2triton.tasks.generation import DETAILS, GENERATION, MAX_NEW_TOKENS, TOLD, entries
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError
@@ -97,6 +98,11 @@ def _encode(output: str, parameters: Sequence[ParameterSpec]) -> Callable[[Paylo
     return partial(encode_texts, output=output, parameters=parameters)
 
 
+def _schema(output: str) -> schema.Schema:
+    texts = schema.generated(output)
+    return schema.Schema(schema.TEXTS, schema.either(texts, schema.array(texts)), schema.parameters(FORM))
+
+
 def _variants(template: str, output: str, description: str) -> dict[Library, Variant]:
     text = TensorSpec(output, DataType.BYTES, (-1,), f"UTF-8 {description}, as many as num_return_sequences asks for")
     return {Library.TRANSFORMERS: Variant(template, (text, *TOLD), requirements=("sentencepiece>=0.2",))}
@@ -117,6 +123,7 @@ SUMMARIZATION = TaskSpec(
     inputs=(TEXT,),
     parameters=REWRITING,
     encode=_encode("summary_text", REWRITING),
+    schema=_schema("summary_text"),
     example={
         "inputs": "The tower is 324 metres (1,063 ft) tall, about the same height as an 81-storey building, and the "
         "tallest structure in Paris. Its base is square, measuring 125 metres (410 ft) on each side. It was the first "
@@ -138,6 +145,7 @@ TRANSLATION = TaskSpec(
     inputs=(TEXT,),
     parameters=(*LANGUAGES, *REWRITING),
     encode=_encode("translation_text", (*LANGUAGES, *REWRITING)),
+    schema=_schema("translation_text"),
     example={"inputs": "My name is Sarah and I live in London"},
     max_batch_size=16,
     settings=(MAX_NEW_TOKENS,),
@@ -154,6 +162,7 @@ TEXT2TEXT_GENERATION = TaskSpec(
     inputs=(TEXT,),
     parameters=REWRITING,
     encode=_encode("generated_text", REWRITING),
+    schema=_schema("generated_text"),
     example={"inputs": "question: What is the capital of France? context: Paris is the capital of France."},
     max_batch_size=16,
     settings=(MAX_NEW_TOKENS,),

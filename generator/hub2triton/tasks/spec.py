@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hub2triton.tasks.media import Link
     from hub2triton.tasks.parameter import ParameterSpec
     from hub2triton.tasks.payload import Payload
+    from hub2triton.tasks.schema import Exchange, Schema
     from hub2triton.tensor import TensorSpec
 
 Json = Any
@@ -95,6 +96,13 @@ class Media(Enum):
         """A file's name for an example."""
         return {Media.IMAGE: "image.jpg", Media.AUDIO: "audio.flac", Media.ANY: "body.bin"}[self]
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The media types that callers give to such a body."""
+        image, audio, other = "image/*", "audio/*", "application/octet-stream"
+        own = {Media.IMAGE: (image,), Media.AUDIO: (audio,), Media.ANY: (image, audio)}[self]
+        return (*own, other)
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -156,11 +164,13 @@ class Endpoint:
         path: What is posted to, such as /v1/embeddings. The body's key `model` says which model is meant.
         encode: Makes rows of the body, which is the `root` of the payload; raises PayloadError.
         summary: One sentence for people.
+        schema: What its bodies hold; the same for all tasks that have the path.
     """
 
     path: str
     encode: Callable[[Payload], Call]
     summary: str
+    schema: Exchange
 
 
 @dataclass(frozen=True)
@@ -186,6 +196,7 @@ class TaskSpec:
         max_batch_size: Rows; what Triton's batcher merges up to.
         settings: What config.pbtxt holds besides what every task has there.
         encode: Makes rows of a payload; raises PayloadError.
+        schema: What its bodies hold.
         example: A payload that works with every model of the task.
         root_forms: Keys that may stand at the root of a body in place of `inputs`, as some clients send them.
         media: What the body may be besides JSON; it becomes the `inputs`, and parameters come by the query.
@@ -200,6 +211,7 @@ class TaskSpec:
     inputs: tuple[TensorSpec, ...]
     parameters: tuple[ParameterSpec, ...]
     encode: Callable[[Payload], Call]
+    schema: Schema
     example: Mapping[str, Json]
     max_batch_size: int
     root_forms: tuple[tuple[str, ...], ...] = ()

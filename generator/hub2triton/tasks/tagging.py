@@ -8,6 +8,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import schema
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import PayloadError, kind
 from hub2triton.tasks.reading import TEXT, TOKENIZER, TRUNCATE, WEIGHTS, cut_or_whole, items, with_tokenizer_arguments
@@ -47,6 +48,22 @@ FILL_PARAMETERS = (
     ParameterSpec("top_k", int, "How many tokens for each mask; default 5.", aliases=("topk",), minimum=1),
     ParameterSpec("targets", list, "The only words to choose from; default all that the model has a token for."),
     TRUNCATE,
+)
+
+PLACE = {
+    "score": schema.NUMBER,
+    "word": schema.TEXT,
+    "start": {"type": ["integer", "null"]},
+    "end": {"type": ["integer", "null"]},
+}
+ENTITIES = schema.array(
+    schema.either(
+        schema.record({"entity": schema.TEXT, "index": schema.INTEGER, **PLACE}),
+        schema.record({"entity_group": schema.TEXT, **PLACE}),
+    )
+)
+CANDIDATES = schema.array(
+    schema.record({"score": schema.NUMBER, "token": schema.INTEGER, "token_str": schema.TEXT, "sequence": schema.TEXT})
 )
 
 
@@ -158,6 +175,10 @@ TOKEN_CLASSIFICATION = TaskSpec(
     inputs=(TEXT_OR_WORDS,),
     parameters=TOKEN_PARAMETERS,
     encode=encode_tokens,
+    schema=schema.Schema(  # lists of words where is_split_into_words is true
+        schema.either(schema.TEXTS, schema.array(schema.array(schema.TEXT), least=1)),
+        schema.either(ENTITIES, schema.array(ENTITIES)),
+    ),
     example={"inputs": "My name is Sarah Jessica Parker but you can call me Jessica"},
     max_batch_size=32,
 )
@@ -193,6 +214,9 @@ FILL_MASK = TaskSpec(
     inputs=(TEXT,),
     parameters=FILL_PARAMETERS,
     encode=encode_masks,
+    schema=schema.Schema(
+        schema.TEXTS, schema.either(CANDIDATES, schema.array(CANDIDATES), schema.array(schema.array(CANDIDATES)))
+    ),
     example={"inputs": "The answer to the universe is [MASK]."},
     max_batch_size=32,
 )

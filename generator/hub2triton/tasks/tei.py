@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hub2triton.tasks import schema
 from hub2triton.tasks.openai_embeddings import vectors_of
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.spec import Endpoint, Profile
@@ -16,6 +17,56 @@ if TYPE_CHECKING:
     from hub2triton.tasks.spec import Answer, Call, Json
 
 RANKS = ("/rerank", "/v1/rerank", "/v2/rerank")
+
+TRUNCATION = {"truncate": schema.FLAG, "truncation_direction": schema.TEXT, "prompt_name": schema.TEXT}
+EMBED = schema.Exchange(
+    schema.record(
+        {"inputs": schema.TEXTS},
+        {"normalize": schema.FLAG, "dimensions": {"type": ["integer", "null"], "minimum": 1}, **TRUNCATION},
+    ),
+    schema.array(schema.VECTOR),
+    {"inputs": ["Deep learning is a subset of machine learning."]},
+)
+SIMILARITY = schema.Exchange(
+    schema.record({"inputs": schema.SIMILARITY}, TRUNCATION),
+    schema.VECTOR,
+    {"inputs": {"source_sentence": "That is a happy person", "sentences": ["That is a happy dog", "It rains"]}},
+)
+RANK_LIST = schema.array(schema.record({"index": schema.INTEGER, "score": schema.NUMBER}, {"text": schema.TEXT}))
+SCORING = {"raw_scores": schema.FLAG, "truncate": schema.FLAG}
+RERANK = schema.Exchange(
+    schema.either(
+        schema.record(
+            {"query": schema.TEXT, "texts": schema.array(schema.TEXT, least=1)}, {"return_text": schema.FLAG, **SCORING}
+        ),
+        schema.record(
+            {
+                "query": schema.TEXT,
+                "documents": schema.array(schema.either(schema.TEXT, schema.record({"text": schema.TEXT})), least=1),
+            },
+            {
+                "top_n": {"type": ["integer", "null"], "minimum": 1},
+                "return_documents": {"type": "boolean"},
+                **SCORING,
+            },
+        ),
+    ),
+    schema.either(
+        RANK_LIST,
+        schema.record(
+            {
+                "model": schema.TEXT,
+                "results": schema.array(
+                    schema.record(
+                        {"index": schema.INTEGER, "relevance_score": schema.NUMBER},
+                        {"document": schema.record({"text": schema.TEXT})},
+                    )
+                ),
+            }
+        ),
+    ),
+    {"query": "What is deep learning?", "texts": ["Deep learning is a subset of machine learning.", "It rains."]},
+)
 
 
 def embed(ask: Callable[[Payload, Any], Call]) -> Endpoint:
@@ -28,7 +79,7 @@ def embed(ask: Callable[[Payload, Any], Call]) -> Endpoint:
     def encode(payload: Payload) -> Call:
         return ask(_with_inputs(payload), _vectors)
 
-    return Endpoint("/embed", encode, "Embeddings as clients of text-embeddings-inference ask for them.")
+    return Endpoint("/embed", encode, "Embeddings as clients of text-embeddings-inference ask for them.", EMBED)
 
 
 def similarity(ask: Callable[[Payload], Call]) -> Endpoint:
@@ -40,7 +91,7 @@ def similarity(ask: Callable[[Payload], Call]) -> Endpoint:
 
     def encode(payload: Payload) -> Call:
         payload = _with_inputs(payload)
-        if not isinstance(payload.inputs, dict):
+        if not isinstance(payload.inputs, dict) or not {"source_sentence", "sourceSentence"} & payload.inputs.keys():
             raise PayloadError(
                 f'"inputs" must be {{"source_sentence": "…", "sentences": ["…"]}}, not {kind(payload.inputs)}'
             )
@@ -48,7 +99,9 @@ def similarity(ask: Callable[[Payload], Call]) -> Endpoint:
         # Of all profiles, it is that of the clients whose form is the bare list.
         return replace(call, decode=lambda answers, _: call.decode(answers, Profile.PYTHON))
 
-    return Endpoint("/similarity", encode, "Similarities as clients of text-embeddings-inference ask for them.")
+    return Endpoint(
+        "/similarity", encode, "Similarities as clients of text-embeddings-inference ask for them.", SIMILARITY
+    )
 
 
 def rerank(ask: Callable[[Payload], Call]) -> tuple[Endpoint, ...]:
@@ -58,7 +111,7 @@ def rerank(ask: Callable[[Payload], Call]) -> tuple[Endpoint, ...]:
         ask: Makes a call of a payload in Hugging Face's form, whose answer is a list of ranks.
     """
     encode = partial(_rerank, ask=ask)
-    return tuple(Endpoint(path, encode, "Texts sorted by how well they answer a query.") for path in RANKS)
+    return tuple(Endpoint(path, encode, "Texts sorted by how well they answer a query.", RERANK) for path in RANKS)
 
 
 def _rerank(payload: Payload, *, ask: Callable[[Payload], Call]) -> Call:

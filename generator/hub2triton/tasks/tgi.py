@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hub2triton.tasks import schema
+from hub2triton.tasks.causal_parameters import CONVERSATIONAL_PARAMETERS
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.spec import Endpoint
 
@@ -17,6 +19,21 @@ DEFAULTS = {"return_full_text": False, "do_sample": False}
 """What a request means that does not say; Hugging Face's pipelines mean the contrary."""
 
 SAMPLING = frozenset({"temperature", "top_k", "top_p", "typical_p", "seed", "best_of"})
+
+SCHEMA = schema.Exchange(
+    schema.record(
+        {"inputs": schema.TEXT},
+        {
+            "parameters": {
+                "type": ["object", "null"],
+                "properties": schema.parameters(CONVERSATIONAL_PARAMETERS),
+                "additionalProperties": False,
+            }
+        },
+    ),
+    schema.record({"generated_text": schema.TEXT}, {"details": {"type": "object"}}),
+    {"inputs": "Once upon a time", "parameters": {"max_new_tokens": 20}},
+)
 
 
 def generate(ask: Callable[[Payload], Call]) -> Endpoint:
@@ -38,4 +55,6 @@ def generate(ask: Callable[[Payload], Call]) -> Endpoint:
         call = ask(replace(payload, inputs=inputs, parameters={**defaults, **given}, root={}))
         return replace(call, decode=lambda answers, profile: call.decode(answers, profile)[0])
 
-    return Endpoint("/generate", encode, "A text continued, as clients of text-generation-inference ask for it.")
+    return Endpoint(
+        "/generate", encode, "A text continued, as clients of text-generation-inference ask for it.", SCHEMA
+    )

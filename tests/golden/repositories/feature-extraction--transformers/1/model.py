@@ -10,7 +10,7 @@ from .hf_runtime.token_encoder import TokenEncoder, TokenOptions
 
 
 class TritonPythonModel(Model[str]):
-    """`text` in, `last_hidden_state` out: FP32 [tokens, hidden size], special tokens included; their number, if asked."""
+    """`text` in, `last_hidden_state` out: FP32 [tokens, hidden size], special tokens included."""
 
     def load(self) -> None:
         self.encoder = TokenEncoder(self.settings)
@@ -18,8 +18,6 @@ class TritonPythonModel(Model[str]):
     def read(self, row: Row) -> str:
         return row.text("text")
 
-    def predict(
-        self, items: list[str], *, count_tokens: bool = False, **options: Unpack[TokenOptions]
-    ) -> list[Answer]:
+    def predict(self, items: list[str], *, count_tokens: bool = False, **options: Unpack[TokenOptions]) -> list[Answer]:
         rows = self.encoder.states(items, **options)
         return [{"last_hidden_state": states, "token_count": count_tokens * len(states)} for states in rows]
