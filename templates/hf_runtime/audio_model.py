@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoFeatureExtractor
 
-from . import torch_device
+from . import checkpoint
 from .batch import grouped
 from .error import InvalidInput
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from .settings import Settings
 
     Array = np.ndarray[Any, Any]
-
-TRAINING_ONLY = "masked_spec_embed"
-"""Weights that only training uses, and that published models often lack."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +57,13 @@ class AudioModel:
         Raises:
             ValueError: The files hold no trained head of this class.
         """
-        torch_device.use_threads(settings)
-        folder, trust = settings.weights(), settings.trust_remote_code
         self.device = settings.device
         self.rows = settings.sub_batch_size
         self.extractor = AutoFeatureExtractor.from_pretrained(  # type: ignore[no-untyped-call]
-            folder, trust_remote_code=trust
+            settings.weights(), trust_remote_code=settings.trust_remote_code
         )
         self.rate: int = self.extractor.sampling_rate
-        self.model, loaded = auto_class.from_pretrained(
-            folder, trust_remote_code=trust, dtype=torch_device.dtype(settings), output_loading_info=True
-        )
-        missing = sorted(name for name in loaded["missing_keys"] if not name.endswith(TRAINING_ONLY))
-        if missing:  # transformers would fill them with random numbers
-            raise ValueError(
-                f"the model has no weights for {', '.join(missing[:3])}: it was not trained for {settings.task}; "
-                "choose another task or model"
-            )
-        self.model.to(self.device).eval()
+        self.model = checkpoint.load(settings, auto_class)
         self.config = self.model.config
         # Where the first layer takes its norm over time ("group"), silence at the end changes every frame, and a mask
         # does not help: only sounds of one length may share a batch. Models with "layer" take each frame by itself.

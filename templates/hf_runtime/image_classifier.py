@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .label_scores import Function
+    from .picture import Picture
     from .settings import Settings
-    from .vision_model import Picture
 
     Array = np.ndarray[Any, Any]
 

@@ -5,29 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoImageProcessor
 
-from .error import InvalidInput
+from .picture import ImageLooker, processor_of
 from .text_model import TextModel
-from .vision_model import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from PIL import Image
-
+    from .picture import Picture
     from .settings import Settings
 
 MASK = "pixel_mask"
 """What models are told by that take images of several sizes at once: 1 where there is image, 0 where there is none."""
 
 
-class ImageTextModel(TextModel):
-    """The tokenizer, the image processor and the model of a folder.
-
-    Attributes:
-        processor: The model's own, which resizes and normalizes images.
-    """
+class ImageTextModel(ImageLooker, TextModel):
+    """The tokenizer, the image processor and the model of a folder."""
 
     def __init__(self, settings: Settings, auto_class: Any) -> None:
         """Loads them.
@@ -40,26 +33,9 @@ class ImageTextModel(TextModel):
             ValueError: The files hold no trained model of this class.
         """
         super().__init__(settings, auto_class)
-        self.processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-            settings.weights(), trust_remote_code=settings.trust_remote_code
-        )
+        self.processor = processor_of(settings)
         positions = getattr(self.config.get_text_config(), "max_position_embeddings", None)
         self.window = min(self.window, positions or self.window)
-
-    def prepare(self, image: Image.Image) -> Picture:
-        """Resizes and normalizes an image as the model was trained to see it.
-
-        Raises:
-            InvalidInput: It is so narrow that nothing would be left of it.
-        """
-        try:
-            # Said, not guessed: an image of 3 pixels in height would be taken for one with its colours in front.
-            found = self.processor(images=image, input_data_format="channels_last", return_tensors="pt")
-        except (ValueError, ZeroDivisionError) as error:
-            raise InvalidInput(
-                f"this model cannot take an image of {image.width} x {image.height} pixels ({error}); send a larger one"
-            ) from None
-        return Picture({name: found[name] for name in found if name in self.inputs}, (image.height, image.width))
 
     def alike(self, picture: Picture) -> Hashable:
         """Equal for pictures that `side_by_side` takes."""

@@ -16,8 +16,8 @@ from .image_text_model import ImageTextModel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .picture import Picture
     from .settings import Settings
-    from .vision_model import Picture
 
     Array = np.ndarray[Any, Any]
 

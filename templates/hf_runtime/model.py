@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Answer = dict[str, Any]  # output name -> the value of one row, without the batch dimension
 
+MAX_ERROR_BYTES = 2000
+"""Of an error's text, which may repeat what the caller sent. Over gRPC it is a header, where a byte beyond ASCII takes
+three, and a client that gets more than 8 KiB of headers drops the answer."""
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -203,4 +207,7 @@ def _failure(error: Exception) -> Any:
 
 
 def _error_response(message: str, code: Any) -> Any:
+    text = message.encode(errors="replace")
+    if len(text) > MAX_ERROR_BYTES:
+        message = f"{text[:MAX_ERROR_BYTES].decode(errors='ignore')} …"
     return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, code))

@@ -12,8 +12,8 @@ from .vision_model import VisionModel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .picture import Picture
     from .settings import Settings
-    from .vision_model import Picture
 
 
 class ObjectDetector(VisionModel):

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from .picture import Picture
     from .settings import Settings
-    from .vision_model import Picture
 
     Array = np.ndarray[Any, Any]
 

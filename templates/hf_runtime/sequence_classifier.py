@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from transformers import AutoModelForSequenceClassification
 
+from . import label_scores
 from .batch import grouped
 from .error import InvalidInput
-from .ranked import limit
 from .text_model import TextModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .label_scores import Function
     from .settings import Settings
     from .text_model import Tokens
     from .text_pair import TextPair
 
     Array = np.ndarray[Any, Any]
-
-Function = Literal["sigmoid", "softmax", "none"]
 
 Truncation = bool | Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
 """Whether what is too long is cut, or which text of a pair; true is longest_first."""
@@ -74,15 +73,11 @@ class SequenceClassifier(TextModel):
 
     def scores(self, logits: Array, function: Function | None) -> Array:
         """Logits [rows, labels] as scores: by `function`, or as the model's own kind asks for."""
-        function = function or self._function()
-        if function == "none":
-            return logits
-        return sigmoid(logits) if function == "sigmoid" else softmax(logits)
+        return label_scores.scores(logits, function or label_scores.function_of(self.config))
 
     def best(self, scores: Array, top_k: int | None) -> dict[str, Any]:
         """The labels of one row with their scores, the best first."""
-        order = np.argsort(-scores, kind="stable")[: limit(top_k, len(scores))]
-        return {"label": [self.labels[index] for index in order], "score": scores[order]}
+        return label_scores.best(self.labels, scores, top_k)
 
     def _cut(self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: Truncation, size: int) -> list[Tokens]:
         try:
@@ -94,12 +89,6 @@ class SequenceClassifier(TextModel):
                 f"a text has more than {size} tokens, and cutting it by {json.dumps(truncate)} is not enough; shorten "
                 'it, or set truncation to "longest_first"'
             ) from None
-
-    def _function(self) -> Function:
-        kind, labels = self.config.problem_type, self.config.num_labels
-        if kind == "regression":
-            return "none"
-        return "sigmoid" if kind == "multi_label_classification" or labels == 1 else "softmax"
 
     def _size(self, max_length: int | None, *, pairs: bool) -> int:
         special: int = self.tokenizer.num_special_tokens_to_add(pair=pairs)
@@ -113,16 +102,3 @@ class SequenceClassifier(TextModel):
         # BART and its kind read the class from the last end-of-sequence token, and refuse batches whose rows differ
         # in the number of them, as texts do in which somebody wrote that token out.
         return tokens["input_ids"].count(self.config.eos_token_id) if self.config.is_encoder_decoder else 0
-
-
-def softmax(logits: Array) -> Array:
-    """Over the last axis."""
-    powers: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    total: Array = powers / powers.sum(axis=-1, keepdims=True)
-    return total
-
-
-def sigmoid(logits: Array) -> Array:
-    """Of each number; far below zero it is 0, without a warning."""
-    halves: Array = (1 + np.tanh(logits / 2)) / 2
-    return halves

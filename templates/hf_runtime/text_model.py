@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from . import torch_device, torch_text
+from . import checkpoint, torch_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,19 +39,9 @@ class TextModel:
         Raises:
             ValueError: The files hold no trained head of this class.
         """
-        torch_device.use_threads(settings)
-        folder, trust = settings.weights(), settings.trust_remote_code
         self.device = settings.device
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
-        self.model, loaded = auto_class.from_pretrained(
-            folder, trust_remote_code=trust, dtype=torch_device.dtype(settings), output_loading_info=True
-        )
-        if loaded["missing_keys"] and auto_class is not AutoModel:  # transformers would fill them with random numbers
-            raise ValueError(
-                f"the model has no weights for {', '.join(sorted(loaded['missing_keys'])[:3])}: it was not trained "
-                f"for {settings.task}; choose another task or model"
-            )
-        self.model.to(self.device).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(settings.weights(), trust_remote_code=settings.trust_remote_code)
+        self.model = checkpoint.load(settings, auto_class, headless=auto_class is AutoModel)
         self.config = self.model.config
         # Some tokenizers give inputs that their model does not take, such as DistilBERT's token_type_ids.
         self.inputs = set(inspect.signature(self.model.forward).parameters)

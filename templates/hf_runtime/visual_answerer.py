@@ -15,9 +15,9 @@ from .image_text_model import ImageTextModel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .picture import Picture
     from .settings import Settings
     from .text_model import Tokens
-    from .vision_model import Picture
 
 
 @dataclass(frozen=True)

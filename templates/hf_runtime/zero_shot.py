@@ -9,7 +9,8 @@ import numpy as np
 
 from .batch import in_sub_batches
 from .error import InvalidInput
-from .sequence_classifier import SequenceClassifier, softmax
+from .label_scores import softmax
+from .sequence_classifier import SequenceClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,6 +19,19 @@ def read(folder: Path, **files: Any) -> facts.Facts:
     return facts.read(folder)
 
 
+@pytest.mark.parametrize(
+    ("config", "packages"),
+    [
+        ({"use_timm_backbone": True}, ("timm>=1.0",)),
+        ({"backbone_config": {"model_type": "timm_backbone"}}, ("timm>=1.0",)),
+        ({"use_timm_backbone": False, "backbone_config": {"model_type": "resnet"}}, ()),
+        ({"backbone_config": None}, ()),
+    ],
+)
+def test_a_backbone_of_timms_needs_timm(config: dict[str, Any], packages: tuple[str, ...], tmp_path: Path) -> None:
+    assert read(tmp_path, config=config).packages == packages
+
+
 def test_a_transformers_model(tmp_path: Path) -> None:
     found = read(tmp_path, config={"architectures": ["BertModel"]})
     assert found == facts.Facts(("BertModel",), Library.TRANSFORMERS)

@@ -205,7 +205,7 @@ def test_the_runtime_is_followed_from_import_to_import() -> None:
     assert set(nothing) == {f"hf_runtime/{name}.py" for name in core}
     more = template.runtime_files("from .hf_runtime.token_encoder import TokenEncoder\n")
     assert set(more) - set(nothing) == {
-        f"hf_runtime/{name}.py" for name in ("text_model", "token_encoder", "torch_device", "torch_text")
+        f"hf_runtime/{name}.py" for name in ("checkpoint", "text_model", "token_encoder", "torch_device", "torch_text")
     }
     assert template.runtime_files("from .hf_runtime import torch_device\n").keys() - set(nothing) == {
         "hf_runtime/torch_device.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.parse
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,19 @@ def test_a_crash_in_predict_is_that_requests_alone(model: Speller) -> None:
     assert responses[1].refusal.code == TritonError.INTERNAL
     assert len(Logger.errors) == 1
     assert "Traceback" in Logger.errors[0]
+
+
+def test_an_error_that_repeats_a_long_text_is_cut(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def predict(items: list[str], **_: Any) -> list[Answer]:
+        raise InvalidInput(f"cannot read this: {items[0]}")
+
+    monkeypatch.setattr(model, "predict", predict)
+    for text in ("short", "\u00eb" * 5000, "\U0001f642" * 5000):
+        (response,) = model.execute([request(text)])
+        message = response.refusal.message
+        assert message.startswith(f"cannot read this: {text[:5]}")
+        assert (message == f"cannot read this: {text}") is (text == "short")
+        assert len(urllib.parse.quote(message)) < 8000  # as gRPC writes it into a header, of which 8 KiB are taken
 
 
 def test_a_wrong_number_of_answers_reaches_nobody(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:

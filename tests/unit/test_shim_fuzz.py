@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from hub2triton.tasks.spec import Answer, Call
 
-PATHS = [f"/models/{name}" for name in tasks.names()] + tasks.endpoints()
 MEANT = {"finish_reason": b"length", "details_json": b"{}"}
 
 
@@ -73,6 +72,6 @@ def test_the_document_is_openapi(document: OpenApiSchema) -> None:
     document.validate()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", fuzz.PATHS)
 def test_made_up_requests(path: str, http: TestClient, document: OpenApiSchema) -> None:
     assert fuzz.run(document, path, http, 10)

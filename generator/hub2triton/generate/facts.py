@@ -32,6 +32,7 @@ class Facts:
         own_code: Whether the model comes with classes of its own, about which their names tell nothing.
         components: The folders of a diffusion pipeline that it is made of.
         requirements: The lines of its requirements.txt, which only code of the model's own needs.
+        packages: What its configuration needs besides the library that loads it.
     """
 
     architectures: tuple[str, ...]
@@ -41,6 +42,7 @@ class Facts:
     own_code: bool = False
     components: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Facts:
@@ -74,6 +76,7 @@ def read(folder: Path) -> Facts:
         own_code=bool(config.get("auto_map")),
         components=components,
         requirements=_requirements(folder / "requirements.txt"),
+        packages=("timm>=1.0",) if _has_timm_backbone(config) else (),
     )
 
 
@@ -88,6 +91,14 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(by_label, dict) and by_label:
         return tuple(by_label)
     return tuple(map(str, by_number.values())) if isinstance(by_number, dict) else ()
+
+
+def _has_timm_backbone(config: dict[str, Any]) -> bool:
+    """Whether a part of the model, as DETR's ResNet often is, comes from the package timm."""
+    backbone = config.get("backbone_config")
+    return bool(config.get("use_timm_backbone")) or (
+        isinstance(backbone, dict) and backbone.get("model_type") == "timm_backbone"
+    )
 
 
 def _requirements(path: Path) -> tuple[str, ...]:

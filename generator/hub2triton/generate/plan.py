@@ -44,7 +44,7 @@ class Plan:
         name: The folder in the model repository, and the model's name in Triton.
         files: The model's files that are needed, whether they are put into the repository or not.
         decisions: The values that the user may want to look at.
-        requirements: Lines for a requirements file, of what the model's own code needs.
+        requirements: Lines for a requirements file, of what this model needs and others of its task do not.
     """
 
     options: Options
@@ -105,7 +105,7 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         max_batch_size=batch,
         files=files,
         decisions=decisions,
-        requirements=facts.requirements if library is Library.CUSTOM else (),
+        requirements=facts.requirements if library is Library.CUSTOM else facts.packages,
     )
 
 

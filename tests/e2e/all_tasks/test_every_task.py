@@ -49,7 +49,7 @@ def test_all_at_once_fit_into_a_small_machine(all_tasks: Service) -> None:
     family = [psutil.Process(all_tasks.process.pid), *psutil.Process(all_tasks.process.pid).children(recursive=True)]
     gib = sum(process.memory_full_info().pss for process in family) / 2**30
     print(f"{len(ready)} models in one tritonserver hold {gib:.1f} GiB")
-    assert gib < 8
+    assert gib < 12
 
 
 @pytest.mark.parametrize("spec", tasks.SPECS, ids=lambda spec: spec.name)

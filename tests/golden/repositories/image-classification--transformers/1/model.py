@@ -8,7 +8,7 @@ from .hf_runtime.image import ImageReader
 from .hf_runtime.image_classifier import ImageClassifier
 from .hf_runtime.label_scores import Function
 from .hf_runtime.media_model import MediaModel
-from .hf_runtime.vision_model import Picture
+from .hf_runtime.picture import Picture
 
 
 class TritonPythonModel(MediaModel[Picture]):

@@ -8,8 +8,8 @@ from typing import Unpack
 from .hf_runtime import Answer, Row
 from .hf_runtime.image import ImageReader
 from .hf_runtime.media_model import MediaModel
+from .hf_runtime.picture import Picture
 from .hf_runtime.segmenter import Segmenter, SegmentOptions
-from .hf_runtime.vision_model import Picture
 
 
 class TritonPythonModel(MediaModel[Picture]):

@@ -7,7 +7,7 @@ from .hf_runtime import Answer, Row
 from .hf_runtime.image import ImageReader
 from .hf_runtime.media_model import MediaModel
 from .hf_runtime.object_detector import ObjectDetector
-from .hf_runtime.vision_model import Picture
+from .hf_runtime.picture import Picture
 
 
 class TritonPythonModel(MediaModel[Picture]):
