@@ -26,6 +26,7 @@ PHOTOS = [
 VOICES = [
     base64_of(media.sound_file(media.voice(2.5, 44_100, 1), 44_100, "flac")),
     base64_of(media.sound_file(media.voice(1.2, 48_000, 2), 48_000, "opus")),
+    base64_of(media.speech()),
 ]
 SHORT = {"question": "who is happy?", "context": "The old man is sad. The young woman in the big city is happy today."}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import av
@@ -56,6 +57,11 @@ def voice(seconds: float, rate: int = 16_000, seed: int = 0) -> Array:
     tones = (loudness * np.sin(2 * np.pi * np.cumsum(pitches, axis=1) / rate)).sum(axis=0)
     found: Array = (tones + draw.normal(0, 0.02, count)).astype(np.float32)
     return found
+
+
+def speech() -> bytes:
+    """A spoken sentence, as a file: see tests/files/README.md."""
+    return (Path(__file__).parent / "files" / "speech.ogg").read_bytes()
 
 
 def sound_file(samples: Array, rate: int = 16_000, kind: str = "wav") -> bytes:

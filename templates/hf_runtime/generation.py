@@ -54,6 +54,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "encoder_repetition_penalty": (1e-3, 1e3),
     "frequency_penalty": (-2, 2),
     "length_penalty": (-10, 10),
+    # A row's tokens are copied so many times for every new one.
+    "no_repeat_ngram_size": (0, 1024),
+    "encoder_no_repeat_ngram_size": (0, 1024),
     # A row takes the memory of so many rows.
     "num_beams": (1, 16),
     "num_return_sequences": (1, 16),

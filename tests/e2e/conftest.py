@@ -41,7 +41,7 @@ class TritonPythonModel(Model[str]):
                 os._exit(3)
             if text.startswith("sleep"):
                 time.sleep(float(text.split()[1]))
-        return [{"embedding": [float(len(text))]} for text in items]
+        return [{"embedding": [float(len(text))], "token_count": 1} for text in items]
 '''
 
 

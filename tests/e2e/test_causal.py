@@ -220,7 +220,7 @@ BAD: list[tuple[str, str, Any, int, str]] = [
         "chat",
         {"inputs": [{"role": "user", "content": 5}]},
         400,
-        'message 0 must have a "con',
+        'must have a "content" that is a string',
     ),
     ("an image", "chat", {"inputs": [{"role": "user", "content": [{"type": "image"}]}]}, 400, "'image'"),
     ("a template's no", "chat", {"inputs": [{"role": "nobody", "content": "a"}]}, 400, "nobody cannot speak"),

@@ -96,6 +96,7 @@ def test_tei_similarity_is_a_bare_list(task: str) -> None:
     (number,) = call.decode(rows, Profile.TOOLKIT)
     assert number == pytest.approx(0.5 if task == "sentence-similarity" else -0.67267279)
     assert "source_sentence" in refusal("/similarity", task, inputs=["a", "b"])
+    assert "source_sentence" in refusal("/similarity", task, inputs={"sentences": ["a", "b"]})
 
 
 def test_tei_rerank() -> None:

@@ -165,6 +165,7 @@ def test_a_stream_tells_the_same() -> None:
         (CHAT, {"messages": ["hi"]}, '"messages" must be'),
         (CHAT, {"messages": [{"role": "user"}]}, 'no "content"'),
         (CHAT, {"messages": ASKS, "stream": "yes"}, '"stream" must be true or false'),
+        (CHAT, {"messages": ASKS, "stream": True, "stream_options": "x"}, '"stream_options" must be an object'),
         (CHAT, {"messages": ASKS, "tool_choice": "required"}, "tool_choice"),
         (CHAT, {"messages": ASKS, "response_format": {"type": "json_object"}}, '"response_format" is not supported'),
         (CHAT, {"messages": ASKS, "logit_bias": {"1": 5}}, '"logit_bias" is not supported'),
