@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
     from schemathesis import Case
-    from schemathesis.openapi import OpenApiSchema
+    from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 PATHS = [f"/models/{name}" for name in tasks.names()] + tasks.endpoints()
 """What is posted to where there is a model of each task, named as the task."""

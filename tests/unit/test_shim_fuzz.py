@@ -19,7 +19,7 @@ from hub2triton.tensor import PARAMETERS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from schemathesis.openapi import OpenApiSchema
+    from schemathesis.specs.openapi.schemas import OpenApiSchema
 
     from hub2triton.tasks.spec import Answer, Call
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from schemathesis.openapi import OpenApiSchema
+from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tests import fuzz
 from tests.e2e.service import Service
 
