@@ -12,28 +12,22 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from hub2triton import __version__, tasks
-from hub2triton.shim import body, image_type, openapi, profile, transport
-from hub2triton.shim.catalogue import HOLD_S, Catalogue, Wanted
-from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady
+from hub2triton import tasks
+from hub2triton.shim import image_type, openapi, profile, question, status, transport
+from hub2triton.shim.catalogue import HOLD_S, Catalogue
+from hub2triton.shim.failure import Failure, NotReady
 from hub2triton.shim.links import Links
 from hub2triton.shim.metrics import CONTENT_TYPE, Metrics
-from hub2triton.shim.model import Model, State
 from hub2triton.shim.triton import Triton
-from hub2triton.tasks.parameter import from_query
-from hub2triton.tasks.payload import Limits, Payload, PayloadError
-from hub2triton.tasks.request import call_of
 from hub2triton.tasks.spec import Profile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
-
-    from hub2triton.tasks.spec import Call, Json
 
 PREDICT = (
     "/",
@@ -46,9 +40,6 @@ PREDICT = (
 """What takes payloads: Hugging Face's own routes, and SageMaker's."""
 
 HEALTH = ("/", "/health", "/ping")
-
-LARGE = 2**20
-"""Bytes of a body beyond which it is read beside the event loop, so that other requests do not wait for it."""
 
 
 @dataclass(frozen=True)
@@ -145,27 +136,16 @@ class Shim:
         return response
 
     async def health(self, _request: Request) -> Response:
-        """GET / and /health: 200 `Ok` while a model can be asked, else 503."""
-        models = await self.catalogue.models()
-        if any(model.state is State.READY for model in models.values()):
-            return PlainTextResponse("Ok")
-        if models and all(model.state is State.FAILED for model in models.values()):
-            raise ModelFailed("no model could be loaded; the server's log says why")
-        raise NotReady("no model is ready yet")
+        """GET /health and its like."""
+        return status.health(await self.catalogue.models())
 
     async def info(self, _request: Request) -> Response:
-        """GET /info: what is served; the fields of a single model stand at the top, as clients expect."""
-        models = [_described(model) for model in (await self.catalogue.models()).values()]
-        limits = {"max_client_batch_size": self.settings.max_rows, "version": __version__}
-        first = models[0] if len(models) == 1 else {}
-        return transport.json_response({**first, **limits, "models": models})
+        """GET /info."""
+        return status.info(await self.catalogue.models(), self.settings.max_rows)
 
     async def models(self, _request: Request) -> Response:
-        """GET /v1/models: what is served, as OpenAI's clients list it."""
-        served = await self.catalogue.models()
-        ready = [model.name for model in served.values() if model.state is State.READY]
-        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "hub2triton"} for name in ready]
-        return transport.json_response({"object": "list", "data": listed})
+        """GET /v1/models."""
+        return status.listed(await self.catalogue.models())
 
     async def openapi(self, _request: Request) -> Response:
         """GET /openapi.json: what can be asked, for programs."""
@@ -180,7 +160,8 @@ class Shim:
         return Response(await self.metrics.page(), media_type=CONTENT_TYPE)
 
     async def _answer(self, request: Request, sent: bytes) -> Response:
-        model, call = await self._asked(request, sent)
+        caller = profile.of(request.headers, self.settings.profile)
+        model, call = await question.read(request, sent, self.catalogue, self.settings.max_rows, caller)
         call = await self.links.followed(call)
         try:
             answers = await self.triton.infer(model, call)
@@ -188,77 +169,9 @@ class Shim:
             await asyncio.sleep(HOLD_S)
             raise
         accept = request.headers.get("accept", "")
-        content = await image_type.fitted(call.decode(answers, self._profile(request)), accept)
+        content = await image_type.fitted(call.decode(answers, caller), accept)
         response = transport.response(content, accept)
         return await transport.packed(response, request.headers.get("accept-encoding", ""), self.settings.gzip_level)
-
-    async def _asked(self, request: Request, sent: bytes) -> tuple[Model, Call]:
-        """The model that a request means, and what it asks of it."""
-        path = _endpoint_path(request)
-        root = body.json_object(sent) if path else {}
-        model = await self.catalogue.ready(_wanted(request, path, root))
-        request.state.model = model.name
-        beside = asyncio.to_thread if len(sent) > LARGE else _at_once
-        try:
-            if not path:
-                return model, await beside(self._payload_call, request, sent, model)
-            return model, await beside(self._endpoint_call, request, path, root, model)
-        except PayloadError as error:
-            raise Invalid(str(error), status=error.status) from None
-
-    def _payload_call(self, request: Request, sent: bytes, model: Model) -> Call:
-        assert model.spec is not None  # noqa: S101 (a ready model has one)
-        content = body.content(sent, request.headers.get("content-type", ""), model.spec)
-        query = from_query(request.query_params.multi_items(), model.spec.parameters)
-        return call_of(model.spec, content, self._limits(model), self._profile(request), query)
-
-    def _endpoint_call(self, request: Request, path: str, root: dict[str, Json], model: Model) -> Call:
-        endpoint = model.spec and model.spec.endpoint(path)
-        assert endpoint is not None  # noqa: S101 (the catalogue has seen to it)
-        return endpoint.encode(Payload(None, {}, root, self._limits(model), self._profile(request), model.name))
-
-    def _limits(self, model: Model) -> Limits:
-        return Limits(model.max_text_length, self.settings.max_rows)
-
-    def _profile(self, request: Request) -> Profile:
-        return profile.of(request.headers, self.settings.profile)
-
-
-async def _at_once(work: Callable[..., Call], *arguments: Json) -> Call:
-    return work(*arguments)
-
-
-def _endpoint_path(request: Request) -> str:
-    """The path of the other protocol that a request speaks, also below a model's own URL; empty for payloads."""
-    path = request.url.path.removeprefix(f"/models/{request.path_params.get('name')}")
-    return path if path in tasks.endpoints() else ""
-
-
-def _wanted(request: Request, endpoint: str, root: Mapping[str, Json]) -> Wanted:
-    """Which model a request means: the one named in its URL, or of the task named there, or the one named in its body.
-
-    Clients of other protocols put any name into the body, so that one does not have to be there.
-    """
-    name, task = request.path_params.get("name"), request.path_params.get("task")
-    if endpoint:
-        told = root.get("model")
-        named = name or (told if isinstance(told, str) else None)
-        return Wanted(named, name is not None, lambda spec: spec.endpoint(endpoint) is not None, f"answers {endpoint}")
-    wanted = tasks.find(task) if task is not None else None
-    if name is not None or wanted is None:
-        return Wanted(name)
-    return Wanted(fits=lambda spec: spec is wanted, what=f"does {wanted.name}")
-
-
-def _described(model: Model) -> dict[str, Json]:
-    return {
-        "name": model.name,
-        "state": model.state.value,
-        "task": model.spec.name if model.spec else None,
-        "model_id": model.model_id,
-        "model_sha": model.revision or None,
-        "model_dtype": model.dtype or None,
-    }
 
 
 async def _failure(_request: Request, error: Exception) -> Response:
