@@ -27,6 +27,8 @@ def test_flags() -> None:
         "--triton-arg=--log-verbose=1",
         "--allow-urls",
         "a.org,b.org",
+        "--api-key-file",
+        "/k",
     ]
     assert parse(arguments.split() + more, {}) == Options(
         Path("repo"),
@@ -42,6 +44,7 @@ def test_flags() -> None:
         True,
         ("--log-verbose=1",),
         "a.org,b.org",
+        Path("/k"),
     )
 
 
@@ -60,6 +63,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         "HUB2TRITON_VERBOSE": "true",
         "HUB2TRITON_TRITON_ARG": "--cache-config=local,size=1 --log-verbose=1",
         "HUB2TRITON_ALLOW_URLS": "*.example.org",
+        "HUB2TRITON_API_KEY_FILE": "/k",
     }
     expected = Options(
         Path("repo"),
@@ -75,6 +79,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         True,
         ("--cache-config=local,size=1", "--log-verbose=1"),
         "*.example.org",
+        Path("/k"),
     )
     assert parse([], environment) == expected
 

@@ -128,3 +128,10 @@ def test_a_repository_with_a_space_in_its_path_is_linked(folder: Path) -> None:
     assert started.repository == folder / "models"
     assert started.repository.resolve() == repository
     assert f"--model-repository={folder}/models" in started.command
+
+
+def test_models_do_not_get_the_keys_of_callers(folder: Path) -> None:
+    environment = {"HUB2TRITON_API_KEY": "secret", "HF_TOKEN": "needed"}
+    started = launch(Installation(Path("/t")), Options(folder), folder, "run-", environment)
+    assert "HUB2TRITON_API_KEY" not in started.environment
+    assert started.environment["HF_TOKEN"] == environment["HF_TOKEN"]

@@ -22,7 +22,8 @@ _LAST_PORT = 65535
 
 _EPILOG = """\
 Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates
-names by commas, HUB2TRITON_TRITON_ARG arguments by spaces. The shim reads its own variables from the same environment.
+names by commas, HUB2TRITON_TRITON_ARG arguments by spaces. The shim reads its own variables from the same environment,
+HUB2TRITON_API_KEY among them: keys separated by commas.
 
 Without --tritonserver and without a tritonserver on PATH, the server inside the wheel nvidia-pytriton is used (Linux
 x86-64); its models find their packages in the environment serve-repo is installed in. A tritonserver from elsewhere is
@@ -47,6 +48,7 @@ class Options:
         verbose: Everything Triton prints, and full tracebacks.
         triton_args: Further arguments for tritonserver, as they are.
         allow_urls: Hosts that links in payloads may lead to, separated by commas; empty for none.
+        api_key_file: The file with the keys that requests must carry; None where they need none.
     """
 
     repository: Path
@@ -62,6 +64,7 @@ class Options:
     verbose: bool = False
     triton_args: tuple[str, ...] = ()
     allow_urls: str = ""
+    api_key_file: Path | None = None
 
     @property
     def triton_target(self) -> str:
@@ -110,6 +113,7 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         verbose=arguments.verbose,
         triton_args=tuple(arguments.triton_arg or _words(mirror.environment.get(variable("--triton-arg"), ""))),
         allow_urls=arguments.allow_urls,
+        api_key_file=arguments.api_key_file,
     )
 
 
@@ -182,6 +186,8 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
         help="a further argument for tritonserver, as --triton-arg=--log-verbose=1; repeatable (HUB2TRITON_TRITON_ARG)",
     )
     add("--allow-urls", str, "", "hosts that links in payloads may lead to, by commas; without it, none", "HOSTS")
+    key_file: Path | None = None
+    add("--api-key-file", Path, key_file, "keys, one a line; each request must carry one as a bearer token", "PATH")
     switch("--no-shim", "serve Triton's own protocols only")
     switch("--verbose", "show all that Triton prints, and full tracebacks")
     return parser

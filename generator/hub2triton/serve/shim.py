@@ -36,6 +36,7 @@ def shim_command(options: Options) -> tuple[str, ...]:
         *("--triton-metrics", f"http://{triton}:{options.metrics_port}/metrics"),
         *("--host", options.host, "--port", str(options.port)),
         *("--allow-urls", options.allow_urls),
+        *(("--api-key-file", str(options.api_key_file)) if options.api_key_file else ()),
     )
 
 

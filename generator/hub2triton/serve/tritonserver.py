@@ -48,6 +48,9 @@ class Installation:
     wheel: Wheel | None = None
 
 
+API_KEY = "HUB2TRITON_API_KEY"
+
+
 @dataclass(frozen=True)
 class Launch:
     """Everything a start of tritonserver needs.
@@ -127,6 +130,7 @@ def launch(
         f"--backend-config=python,shm-region-prefix-name={region_prefix}",
     ]
     child = {**MODEL_ENVIRONMENT, **environment}
+    child.pop(API_KEY, None)  # the shim's, and nothing for the code of models
     if installation.wheel is not None:
         wheel = installation.wheel
         command.append(f"--backend-directory={build_backends(wheel, folder)}")

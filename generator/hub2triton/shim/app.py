@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -19,6 +19,7 @@ from hub2triton import tasks
 from hub2triton.shim import image_type, openapi, profile, question, status, transport
 from hub2triton.shim.catalogue import HOLD_S, Catalogue
 from hub2triton.shim.failure import Failure, NotReady
+from hub2triton.shim.keys import Keys
 from hub2triton.shim.links import Links
 from hub2triton.shim.metrics import CONTENT_TYPE, Metrics
 from hub2triton.shim.triton import Triton
@@ -57,6 +58,7 @@ class Settings:
         gzip_level: Of responses to callers who take gzip, 1 to 9; 0 for none.
         predict_routes: Further paths that take payloads.
         health_routes: Further paths that tell the health.
+        api_keys: Without one of them, only the health and the metrics are told; empty: everybody may ask.
     """
 
     triton: str
@@ -69,6 +71,7 @@ class Settings:
     gzip_level: int = 1
     predict_routes: tuple[str, ...] = ()
     health_routes: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
 
 
 def create(settings: Settings) -> Starlette:
@@ -77,9 +80,10 @@ def create(settings: Settings) -> Starlette:
     # Where clients are given a model's own URL. The longest first: /embeddings is the end of /v1/embeddings.
     below = [f"/models/{{name:path}}{path}" for path in sorted(tasks.endpoints(), key=len, reverse=True)]
     posts = (*tasks.endpoints(), *below, *PREDICT, *settings.predict_routes)
+    health = (*HEALTH, *settings.health_routes)
     return Starlette(
         routes=[
-            *(Route(path, shim.health, methods=["GET"]) for path in (*HEALTH, *settings.health_routes)),
+            *(Route(path, shim.health, methods=["GET"]) for path in health),
             *(Route(path, shim.predict, methods=["POST"]) for path in posts),
             Route("/info", shim.info, methods=["GET"]),
             Route("/v1/models", shim.models, methods=["GET"]),
@@ -94,7 +98,9 @@ def create(settings: Settings) -> Starlette:
                 allow_methods=["*"],
                 allow_headers=["*"],
                 expose_headers=["x-request-id", "retry-after"],
-            )
+            ),
+            # Inside the other, which answers a browser's question whether it may ask at all.
+            *([Middleware(Keys, settings.api_keys, (*health, "/metrics"))] if settings.api_keys else []),
         ],
         exception_handlers={HTTPException: _http_error, Failure: _failure, Exception: _unexpected},
         lifespan=shim.lifespan,
@@ -149,7 +155,9 @@ class Shim:
 
     async def openapi(self, _request: Request) -> Response:
         """GET /openapi.json: what can be asked, for programs."""
-        return transport.json_response(openapi.document((await self.catalogue.models()).values()))
+        return transport.json_response(
+            openapi.document((await self.catalogue.models()).values(), keys=bool(self.settings.api_keys))
+        )
 
     async def docs(self, _request: Request) -> Response:
         """GET /docs: the same as a page to try it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,15 +17,24 @@ GRACE_S = 2
 """How long requests under way may still take when the shim is told to stop."""
 
 
+API_KEY = "HUB2TRITON_API_KEY"
+"""The environment variable with keys. There is no flag for them: the command lines of processes are no secret."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command until it is stopped; returns its exit code."""
     given = _parser().parse_args(argv)
     try:
         import uvicorn
 
-        from hub2triton.shim import app
+        from hub2triton.shim import app, keys
     except ImportError as error:
         print(f"hf-shim: {error}; install it with: pip install 'hub2triton[serve]'", file=sys.stderr)
+        return 2
+    try:
+        api_keys = keys.read(os.environ.get(API_KEY, ""), given.api_key_file)
+    except keys.KeysError as error:
+        print(f"hf-shim: {error}", file=sys.stderr)
         return 2
     settings = app.Settings(
         triton=given.triton,
@@ -37,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gzip_level=given.gzip_level,
         predict_routes=_routes("AIP_PREDICT_ROUTE"),
         health_routes=_routes("AIP_HEALTH_ROUTE"),
+        api_keys=api_keys,
     )
     uvicorn.run(
         app.create(settings),
@@ -84,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--allow-origins", "*", "web pages that may call from a browser, by commas; * for all", type=_listed)
     add("--gzip-level", 1, "how responses are compressed for callers who take gzip, 1 to 9; 0 for not at all")
+    add(
+        "--api-key-file",
+        None,
+        "a file with the keys, one a line, of which each request must carry one as Authorization: Bearer KEY; "
+        f"{API_KEY} may hold keys too, separated by commas",
+        type=Path,
+    )
     return parser
 
 

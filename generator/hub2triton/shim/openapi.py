@@ -36,6 +36,8 @@ ERRORS = {
 LATER = (429, 503)
 """Errors that tell when to come again."""
 
+KEY = "key"
+
 ERROR = schema.record({"error": schema.TEXT}, {"error_type": schema.TEXT})
 OPENAI_ERROR = schema.record(
     {
@@ -48,11 +50,12 @@ OPENAI_ERROR = schema.record(
 BYTES: JsonSchema = {"type": "string", "format": "binary"}
 
 
-def document(models: Iterable[Model]) -> Part:
+def document(models: Iterable[Model], *, keys: bool = False) -> Part:
     """The document, an OpenAPI 3.1 object.
 
     Args:
         models: Those that are ready are described.
+        keys: Whether the server asks for an API key.
     """
     ready = [(model, model.spec) for model in models if model.spec is not None and model.state is State.READY]
     specs = {spec.name: spec for _, spec in ready}
@@ -76,7 +79,12 @@ def document(models: Iterable[Model]) -> Part:
             "description": "Models of the Hugging Face Hub, served by Triton Inference Server.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas(specs), "responses": _errors("error", ERROR) | _errors("v1", OPENAI_ERROR)},
+        "components": {
+            "schemas": _schemas(specs),
+            "responses": _errors("error", ERROR) | _errors("v1", OPENAI_ERROR),
+            **({"securitySchemes": {KEY: {"type": "http", "scheme": "bearer"}}} if keys else {}),
+        },
+        **({"security": [{KEY: []}]} if keys else {}),
     }
 
 

@@ -1,0 +1,123 @@
+"""API keys: what they guard, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from tests.unit.test_shim_app import StandIn
+
+from hub2triton.shim import app, keys
+from hub2triton.shim.command import main
+
+FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
+
+
+@pytest.fixture
+def http(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    stand_in = StandIn()
+    monkeypatch.setattr(app, "Triton", lambda _: stand_in)
+    settings = app.Settings(triton="localhost:1", api_keys=(FIRST, SECOND), health_routes=("/alive",))
+    with TestClient(app.create(settings)) as client:
+        yield client
+
+
+def status(http: TestClient, authorization: str | None) -> int:
+    headers = {} if authorization is None else {"authorization": authorization}
+    return http.post("/", json={"inputs": "a"}, headers=headers).status_code
+
+
+@pytest.mark.parametrize("given", [f"Bearer {FIRST}", f"Bearer {SECOND}", f"bearer  {FIRST} "])
+def test_each_of_the_keys_opens(http: TestClient, given: str) -> None:
+    assert status(http, given) == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer undefined",  # which some browsers' clients send without a key
+        FIRST,
+        f"Basic {FIRST}",
+        f"Bearer {FIRST[:-1]}",
+        f"Bearer {FIRST}x",
+        f"Bearer {FIRST},{SECOND}",
+    ],
+)
+def test_nothing_else_does(http: TestClient, given: str | None) -> None:
+    assert status(http, given) == 401
+
+
+def test_a_refusal_is_told_as_clients_read_it(http: TestClient) -> None:
+    refused = http.post("/", json={"inputs": "a"}, headers={"origin": "https://page.example"})
+    assert "Authorization: Bearer KEY" in refused.json()["error"]
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert refused.headers["access-control-allow-origin"] == "*"
+    openai = http.post("/v1/embeddings", json={"input": "a"})
+    assert (openai.status_code, openai.json()["error"]["code"]) == (401, 401)
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ping", "/alive", "/metrics"])
+def test_health_and_figures_are_open(http: TestClient, path: str) -> None:
+    assert http.get(path).status_code == 200
+    assert http.head(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/info", "/v1/models", "/openapi.json", "/docs", "/nope", "/health/"])
+def test_all_else_is_guarded(http: TestClient, path: str) -> None:
+    assert http.get(path, follow_redirects=False).status_code == 401
+
+
+def test_a_browsers_question_is_answered_without_a_key(http: TestClient) -> None:
+    asks = {"origin": "https://page.example", "access-control-request-method": "POST"}
+    asks["access-control-request-headers"] = "authorization"
+    assert http.options("/", headers=asks).status_code == 200
+    assert http.options("/").status_code == 401
+
+
+def test_the_document_says_that_a_key_is_needed(http: TestClient) -> None:
+    document = http.get("/openapi.json", headers={"authorization": f"Bearer {FIRST}"}).json()
+    (name,) = document["components"]["securitySchemes"]
+    assert document["security"] == [{name: []}]
+
+
+def test_settings_do_not_show_keys() -> None:
+    assert FIRST not in repr(app.Settings(triton="localhost:1", api_keys=(FIRST,)))
+
+
+def test_keys_are_read_from_both_places(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"# ours\n\n  {FIRST}  \n{SECOND}\n")
+    assert keys.read("", file) == (FIRST, SECOND)
+    assert keys.read(f"{SECOND}, third-key-0123456789,", file) == (SECOND, "third-key-0123456789", FIRST, SECOND)
+    assert keys.read("", None) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "content", "says"),
+    [
+        ("short", None, "at least 16"),
+        ("sixteen letters long", None, "no space"),
+        ("sixteen-létters-long", None, "ASCII"),
+        ("", "", "holds no key"),
+        ("", "# only this\n", "holds no key"),
+        ("", "short\n", "at least 16"),
+    ],
+)
+def test_what_is_no_key_is_refused_and_not_repeated(text: str, content: str | None, says: str, tmp_path: Path) -> None:
+    file = None
+    if content is not None:
+        file = tmp_path / "keys"
+        file.write_text(content)
+    with pytest.raises(keys.KeysError, match=says) as caught:
+        keys.read(text, file)
+    assert "short" not in str(caught.value).replace("too short", "")
+
+
+def test_the_command_does_not_start_without_its_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--api-key-file", str(tmp_path / "none")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
