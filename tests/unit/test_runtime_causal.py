@@ -396,7 +396,6 @@ def test_a_model_without_a_template_gets_plain_lines(served: Get, reference: Get
     [
         ([{"role": "nobody", "content": "x"}], "chat template does not take these messages: nobody cannot speak"),
         ([{"role": 1, "content": "x"}], "message 0 must be an object"),
-        ([USER, {"role": "user", "content": 5}], 'message 1 must have a "content"'),
         ([{"role": "user", "content": [{"type": "image_url"}]}], "a part that is 'image_url'"),
         ([{"role": "user", "content": "a " * 200}], f"but this model has {WINDOW} positions"),
     ],
@@ -408,15 +407,24 @@ def test_chats_that_cannot_be_answered(served: Get, task: str, chat: Any, words:
     assert model([USER], **GREEDY)
 
 
-@pytest.mark.parametrize("value", ["nix", "[]", "{}", "5"])
-def test_what_is_no_chat_is_refused_by_the_model_itself(served: Get, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("nix", "not valid JSON"),
+        ("[]", "list of messages"),
+        ("{}", "list of messages"),
+        ("5", "list of messages"),
+        ('[{"role": "user", "content": 5}]', 'message 0 must have a "content"'),
+    ],
+)
+def test_what_is_no_chat_is_refused_by_the_model_itself(served: Get, value: str, words: str) -> None:
     for task in ("conversational", "text-generation"):
         model = served("qwen2_chat", task)
         (request,) = model.requests(model.call([USER]))
         request.inputs[model.spec.inputs[0].name][0][0] = value.encode()
         (response,) = model.model.execute([request])
         assert response.refusal.code == response.refusal.INVALID_ARG
-        assert "JSON" in response.refusal.message or "list of messages" in response.refusal.message
+        assert words in response.refusal.message
 
 
 def test_outputs_have_the_declared_types_and_dims(served: Get) -> None:
