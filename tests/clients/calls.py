@@ -19,8 +19,8 @@ class Call:
 
     Attributes:
         task: What the model does; it is served under the task's name.
-        form: Of the answer: a type; a list whose one item is the form of all its items; an object with the forms of
-            its values, of which those that are None need not be there.
+        form: Of the answer: a type; a list whose one item is the form of all its items, of which there must be one; an
+            object with the forms of values that it must have, among others.
     """
 
     task: str

@@ -12,7 +12,7 @@ import pytest
 from hf_runtime.tensor import NUMPY_TYPES
 from hub2triton import tasks
 from hub2triton.generate import template
-from hub2triton.shim import tensors
+from hub2triton.shim import tensors, transport
 from hub2triton.tasks.parameter import TYPE_WORDS, snake_case
 from hub2triton.tasks.payload import Limits, Payload
 from hub2triton.tasks.spec import Profile
@@ -81,7 +81,6 @@ def test_the_example_becomes_arrays_that_fit_the_declared_dims(spec: TaskSpec) -
 @each_task
 @pytest.mark.parametrize("profile", Profile)
 def test_the_answers_of_every_variant_become_json(spec: TaskSpec, profile: Profile) -> None:
-    transport = pytest.importorskip("hub2triton.shim.transport")
     for variant in spec.variants.values():
         call = call_of_example(spec)
         answers = [made_up_answer(variant.outputs) for _ in call.rows]

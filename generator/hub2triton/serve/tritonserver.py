@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hub2triton.error import ServeError
 from hub2triton.serve.wheel import build_backends, build_libraries, check_platform, find_libpython, find_wheel
+from hub2triton.shim.command import API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +47,6 @@ class Installation:
 
     binary: Path
     wheel: Wheel | None = None
-
-
-API_KEY = "HUB2TRITON_API_KEY"
 
 
 @dataclass(frozen=True)

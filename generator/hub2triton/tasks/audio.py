@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hub2triton.tasks import schema
+from hub2triton.tasks.classification import labels_of
 from hub2triton.tasks.generation import GENERATION
 from hub2triton.tasks.parameter import ParameterSpec, merged, snake_case
 from hub2triton.tasks.payload import Payload, PayloadError
@@ -175,13 +176,7 @@ def encode_labels(payload: Payload) -> Call:
 
 def decode_labels(answers: Sequence[Answer], profile: Profile, *, single: bool) -> Json:  # noqa: ARG001
     """A list of labels for each sound, the best first; the same for all clients."""
-    lists = [
-        [
-            {"score": score, "label": label.decode()}
-            for label, score in zip(answer["label"], answer["score"], strict=True)
-        ]
-        for answer in answers
-    ]
+    lists = [labels_of(answer) for answer in answers]
     return lists[0] if single else lists
 
 

@@ -96,7 +96,7 @@ def decode_labels(answers: Sequence[Answer], profile: Profile, *, unwrapped: boo
     The container's own forms are others: for a request without top_k the best label of each text, in one list; with
     it, for a single text, that text's list by itself.
     """
-    lists = [_labels(answer) for answer in answers]
+    lists = [labels_of(answer) for answer in answers]
     if profile is not Profile.TOOLKIT:
         return lists
     if best_only:
@@ -130,7 +130,7 @@ def decode_zero_shot(answers: Sequence[Answer], profile: Profile, *, texts: Sequ
     """`{"sequence", "labels", "scores"}` for each text; a list of labels for huggingface_hub since its version 1."""
     found: list[Json]
     if profile is Profile.PYTHON:
-        found = [_labels(answer) for answer in answers]
+        found = [labels_of(answer) for answer in answers]
     else:
         found = [
             {"sequence": text, "labels": [label.decode() for label in answer["label"]], "scores": answer["score"]}
@@ -139,7 +139,8 @@ def decode_zero_shot(answers: Sequence[Answer], profile: Profile, *, texts: Sequ
     return found[0] if single else found
 
 
-def _labels(answer: Answer) -> list[Json]:
+def labels_of(answer: Answer) -> list[Json]:
+    """`[{"label", "score"}]` of a row of any classifier, the best first."""
     return [
         {"label": label.decode(), "score": score} for label, score in zip(answer["label"], answer["score"], strict=True)
     ]

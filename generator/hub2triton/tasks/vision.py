@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hub2triton.tasks import schema
-from hub2triton.tasks.classification import CANDIDATE_LABELS, LABELS, MAX_LABEL_LENGTH, MAX_QUESTIONS
+from hub2triton.tasks.classification import CANDIDATE_LABELS, LABELS, MAX_LABEL_LENGTH, MAX_QUESTIONS, labels_of
 from hub2triton.tasks.media import content
 from hub2triton.tasks.parameter import ParameterSpec, merged, snake_case
 from hub2triton.tasks.payload import Payload, PayloadError
@@ -100,13 +100,7 @@ def encode_zero_shot(payload: Payload) -> Call:
 
 def decode_labels(answers: Sequence[Answer], profile: Profile, *, single: bool) -> Json:  # noqa: ARG001
     """`[{"label", "score"}]` for an image, and a list of that for a list of images."""
-    found = [
-        [
-            {"label": label.decode(), "score": score}
-            for label, score in zip(answer["label"], answer["score"], strict=True)
-        ]
-        for answer in answers
-    ]
+    found = [labels_of(answer) for answer in answers]
     return found[0] if single else found
 
 
