@@ -359,9 +359,35 @@ def test_a_killed_serve_repo_leaves_nothing(repository: Path, start: Start) -> N
     wait_for("no folder left", lambda: not folder.exists(), 5)
 
 
-def test_a_dead_tritonserver_ends_serve_repo(repository: Path, start: Start) -> None:
+def test_a_dead_tritonserver_is_started_again_with_its_models(repository: Path, start: Start) -> None:
     write_model(repository, "echo")
+    write_model(repository, "two", count=2)
+    write_model(repository, "absent", top="import a_package_that_is_not_there")
     served = start(repository).serving()
+    prefix = served.prefix
+    others = served.stubs("echo") + served.stubs("two")
+    served.tritonserver.kill()
+    served.wait_line("^died    tritonserver was killed by SIGKILL; starting it again at once")
+    served.wait_line("^ready   echo in", 2)
+    served.wait_line("^ready   two in", 2)
+    served.wait_line("^failed  absent", 2)
+    assert served.echo("echo")
+    assert served.echo("two")
+    assert not [process for process in others if running(process)]
+    served.family = psutil.Process(served.process.pid).children(recursive=True)
+    # What the first one left in shared memory is gone; a process is repaired as before.
+    assert len(list(SHARED_MEMORY.glob(f"{prefix}*"))) == len(served.stubs("echo") + served.stubs("two"))
+    served.stubs("echo")[0].kill()
+    served.wait_line("^ready   echo in", 3)
+    wait_for("echo answers", lambda: served.echo("echo"))
+    assert served.stop() < STOP
+    assert served.process.returncode == 0
+    served.leaves_nothing(prefix)
+
+
+def test_a_dead_tritonserver_ends_serve_repo_where_that_is_wanted(repository: Path, start: Start) -> None:
+    write_model(repository, "echo")
+    served = start(repository, "--max-restarts=0").serving()
     prefix = served.prefix
     served.tritonserver.kill()
     assert served.process.wait(PATIENCE) == 6

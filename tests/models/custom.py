@@ -116,6 +116,35 @@ class EndpointHandler:
         return {"asked": data, "folder": os.getcwd() != os.path.dirname(__file__)}
 '''
 
+FAULTS = '''
+import os
+import threading
+import time
+
+
+class EndpointHandler:
+    """Answers with what it was asked, and does before what its `inputs` begin with."""
+
+    def __init__(self, path):
+        self.kept = []
+
+    def __call__(self, data):
+        verb, _, number = str(data.get("inputs")).partition(" ")
+        if verb == "sleep":
+            time.sleep(float(number.split()[0]))
+        if verb == "exit":
+            os._exit(3)
+        if verb == "deadlock":
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire()
+        while verb == "spin":
+            pass
+        if verb == "leak":  # MiB
+            self.kept.append(bytes(bytearray(b"x") * (int(number) << 20)))
+        return data
+'''
+
 
 def echo(folder: Path) -> None:
     """The handler with which endpoints are tried out: what it is asked is its answer."""
@@ -141,10 +170,15 @@ def many_answers(folder: Path) -> None:
     _write(folder, {"handler.py": MANY})
 
 
+def faults(folder: Path) -> None:
+    """An echo that on request fails in the ways that take a process, and not only an answer, with them."""
+    _write(folder, {"handler.py": FAULTS})
+
+
 def _write(folder: Path, files: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_text(content)
 
 
-BUILDERS = (echo, legacy_pipeline, classifier_handler, many_answers)
+BUILDERS = (echo, legacy_pipeline, classifier_handler, many_answers, faults)

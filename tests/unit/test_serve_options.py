@@ -29,6 +29,7 @@ def test_flags() -> None:
         "a.org,b.org",
         "--api-key-file",
         "/k",
+        *["--hang-timeout", "1.5", "--model-memory", "6", "--drain-timeout", "7", "--max-restarts", "8"],
     ]
     assert parse(arguments.split() + more, {}) == Options(
         Path("repo"),
@@ -45,6 +46,10 @@ def test_flags() -> None:
         ("--log-verbose=1",),
         "a.org,b.org",
         Path("/k"),
+        1.5,
+        6,
+        7.0,
+        8,
     )
 
 
@@ -64,6 +69,10 @@ def test_the_environment_mirrors_every_flag() -> None:
         "HUB2TRITON_TRITON_ARG": "--cache-config=local,size=1 --log-verbose=1",
         "HUB2TRITON_ALLOW_URLS": "*.example.org",
         "HUB2TRITON_API_KEY_FILE": "/k",
+        "HUB2TRITON_HANG_TIMEOUT": "1.5",
+        "HUB2TRITON_MODEL_MEMORY": "6",
+        "HUB2TRITON_DRAIN_TIMEOUT": "7",
+        "HUB2TRITON_MAX_RESTARTS": "8",
     }
     expected = Options(
         Path("repo"),
@@ -80,6 +89,10 @@ def test_the_environment_mirrors_every_flag() -> None:
         ("--cache-config=local,size=1", "--log-verbose=1"),
         "*.example.org",
         Path("/k"),
+        1.5,
+        6,
+        7.0,
+        8,
     )
     assert parse([], environment) == expected
 
@@ -100,6 +113,14 @@ def test_a_wrong_port_is_refused_by_argparse(capsys: pytest.CaptureFixture[str])
         parse(["repo", "--port", "70000"], {})
     assert error.value.code == 2
     assert "between 1 and 65535" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--hang-timeout", "--drain-timeout", "--model-memory", "--max-restarts"])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "long", ""])
+def test_a_limit_is_a_number_of_0_or_more(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["repo", f"{flag}={value}"], {})
+    assert "0 or more" in capsys.readouterr().err
 
 
 def test_help_names_every_variable_and_is_quick() -> None:

@@ -52,6 +52,7 @@ class StandIn:
 
     served: list[Model] = field(default_factory=lambda: [READY])
     failure: Exception | None = None
+    failures: int = 10**9
     waits: bool = False
     cancelled: bool = False
     calls: list[Call] = field(default_factory=list)
@@ -62,7 +63,8 @@ class StandIn:
 
     async def infer(self, _model: Model, call: Call) -> list[Answer]:
         self.calls.append(call)
-        if self.failure:
+        if self.failure and self.failures:
+            self.failures -= 1
             raise self.failure
         if self.waits:
             try:
@@ -80,8 +82,7 @@ class StandIn:
 def triton(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
     monkeypatch.setattr(app, "Triton", lambda _: stand_in)
-    for module in (app, catalogue):
-        monkeypatch.setattr(module, "HOLD_S", 0.05)
+    monkeypatch.setattr(catalogue, "HOLD_S", 0.05)
     return stand_in
 
 
@@ -273,6 +274,54 @@ def test_a_failure_of_tritons_is_told(
     assert response.status_code == status
     assert response.json() == told
     assert response.headers.get("retry-after") == retry
+
+
+def test_a_request_whose_model_died_is_asked_once_more(
+    http: TestClient, triton: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "HOLD_S", 5.0)
+    monkeypatch.setattr(catalogue, "POLL_S", 0.01)
+    monkeypatch.setattr(catalogue, "NOTICED_S", 0.02)
+    triton.failure, triton.failures = NotReady("dead"), 1
+    assert http.post("/", json={"inputs": "abc"}).json() == {"embeddings": [3.0]}
+    assert len(triton.calls) == 2
+    triton.failures = 2  # the request that kills its model must not do so for ever
+    assert http.post("/", json={"inputs": "abc"}).status_code == 503
+    assert len(triton.calls) == 4
+    monkeypatch.setattr(app, "AGAIN_S", 0.0)
+    triton.failures = 1
+    assert http.post("/", json={"inputs": "abc"}).status_code == 503
+    assert len(triton.calls) == 5
+
+
+def test_health_tells_the_state_of_each_model(
+    http: TestClient, triton: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    wants = {"accept": "application/json"}
+    triton.served = [READY, Model("n", State.RECOVERING, spec=SPEC)]
+    told = {"live": True, "ready": True, "models": {"m": "ready", "n": "recovering"}}
+    assert http.get("/health", headers=wants).json() == told
+    assert http.get("/health", headers={"accept": "text/plain, application/json;q=0.5"}).text == "Ok"
+
+    async def gone(*_: Any, **__: Any) -> dict[str, Model]:
+        raise NotReady("Triton does not answer; it is starting or stopping")
+
+    monkeypatch.setattr(triton, "models", gone)
+    down = http.get("/health", headers=wants)
+    assert (down.status_code, down.headers["retry-after"]) == (503, "1")
+    states = {"m": "recovering", "n": "recovering"}
+    assert down.json() == {"error": "Triton does not answer", "live": False, "ready": False, "models": states}
+
+
+def test_a_shim_that_stops_takes_no_more_requests(triton: StandIn) -> None:
+    application = app.create(SETTINGS)
+    with TestClient(application) as http:
+        application.state.shim.stopping = True
+        for refused in (http.get("/health"), http.post("/", json={"inputs": "abc"})):
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.json()["error"] == "the server is stopping"
+    assert not triton.calls
 
 
 def test_a_failure_of_the_shims_own_tells_no_secrets(http: TestClient, triton: StandIn) -> None:

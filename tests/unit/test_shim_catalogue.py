@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hub2triton import tasks
 from hub2triton.shim import catalogue
 from hub2triton.shim.catalogue import Catalogue, Wanted, first_line
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
@@ -147,3 +148,36 @@ async def test_a_triton_that_is_down_is_asked_again() -> None:
 )
 def test_the_first_line_of_a_reason(reason: str, line: str) -> None:
     assert first_line(reason) == line
+
+
+RECOVERING = replace(A, state=State.RECOVERING)
+
+
+async def test_a_model_that_just_died_is_waited_for() -> None:
+    models, triton = catalogue_of((A,), (RECOVERING,), None, (RECOVERING,), (A,))
+    assert await models.again(A, NotReady("dead")) is A
+    assert len(triton.known) == 5  # listed as ready before anybody had noticed
+
+
+async def test_a_model_that_was_back_before_one_could_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "NOTICED_S", 0.05)
+    models, _ = catalogue_of((A,))
+    assert await models.again(A, NotReady("dead")) is A
+
+
+async def test_a_model_that_does_not_come_back_in_time() -> None:
+    models, _ = catalogue_of((A,), (RECOVERING,))
+    refusal = NotReady("dead")
+    with pytest.raises(NotReady) as caught:
+        await models.again(A, refusal)
+    assert caught.value is refusal
+
+
+async def test_what_was_served_by_a_triton_that_is_gone() -> None:
+    known = replace(A, spec=tasks.SPECS[0])
+    models, _ = catalogue_of((known, LOADING))
+    await models.models()
+    assert {name: model.state for name, model in models.lost().items()} == {
+        "a": State.RECOVERING,
+        "b": State.LOADING,
+    }

@@ -116,6 +116,24 @@ async def test_the_states_of_models(client: Client) -> None:
     }
 
 
+async def test_a_model_that_has_been_ready_recovers(client: Client) -> None:
+    client.index = [
+        ("loading", "LOADING", ""),
+        ("between", "UNAVAILABLE", "unloaded"),
+        ("failed", "UNAVAILABLE", "Internal: ImportError"),
+        ("of-a-new-server", "", ""),
+        ("never-ready", "", ""),
+    ]
+    known = {name: replace(READY, name=name) for name, _, _ in client.index}
+    known["never-ready"] = Model("never-ready", State.LOADING)
+    assert await states(client, known) == {
+        "loading": State.RECOVERING,
+        "between": State.RECOVERING,
+        "failed": State.FAILED,
+        "of-a-new-server": State.RECOVERING,
+    }
+
+
 async def test_a_models_configuration_tells_what_it_is(client: Client) -> None:
     client.index = [("m", "READY", "")]
     model = (await triton.Triton("localhost:1").models({}))["m"]
@@ -229,4 +247,4 @@ def _sent(tensor: Any) -> np.ndarray[Any, Any]:
 async def test_a_model_that_is_loaded_again_keeps_its_id(client: Client) -> None:
     client.index = [("m", "LOADING", "")]
     model = (await triton.Triton("localhost:1").models({"m": replace(READY, model_id="acme/tiny")}))["m"]
-    assert (model.state, model.model_id) == (State.LOADING, "acme/tiny")
+    assert (model.state, model.model_id) == (State.RECOVERING, "acme/tiny")

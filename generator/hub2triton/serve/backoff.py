@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 _FIRST = 1.0  # seconds before the second attempt; the first is made at once
 _LONGEST = 30.0
-_STABLE = 60.0  # seconds of service after which a death counts as the first again
+_STABLE = 5.0  # seconds of service after which a death counts as the first again: no crash at the start, then
 
 
 class Backoff:
@@ -37,3 +38,22 @@ class Backoff:
         """What had started is dead; the delays start anew if it lived long enough."""
         if time.monotonic() - self._started >= _STABLE:
             self._attempts = 0
+
+
+class Allowance:
+    """How often something may be tried again within a time."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._count = count
+        self._seconds = seconds
+        self._spent: deque[float] = deque()
+
+    def spend(self) -> bool:
+        """Whether one more time is allowed, which then is spent."""
+        now = time.monotonic()
+        while self._spent and now - self._spent[0] >= self._seconds:
+            self._spent.popleft()
+        if len(self._spent) >= self._count:
+            return False
+        self._spent.append(now)
+        return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
@@ -14,6 +16,10 @@ _TIMEOUT = 10.0  # seconds
 
 class LoadError(Exception):
     """A model did not load; the text is Triton's own."""
+
+
+class ServerGoneError(LoadError):
+    """The server has died, or died while a model was being loaded."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,12 @@ class Control:
     def __init__(self, host: str, port: int) -> None:
         # gRPC would otherwise send even local connections through the proxy of the environment.
         self._client: Any = triton.InferenceServerClient(
-            f"{host}:{port}", channel_args=[("grpc.enable_http_proxy", 0), ("grpc.initial_reconnect_backoff_ms", 100)]
+            f"{host}:{port}",
+            channel_args=[
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 1000),
+            ],
         )
 
     async def live(self) -> bool:
@@ -65,12 +76,30 @@ class Control:
         """Loads a model and waits until it serves, however long that takes.
 
         Raises:
-            LoadError: It does not load, or the server is gone.
+            LoadError: It does not load.
+            ServerGoneError: The server is gone.
+        """
+        await self._load(name)
+
+    async def replace(self, name: str) -> None:
+        """Loads a model that serves once more, beside itself; it answers until the new one does.
+
+        Raises:
+            LoadError: The new one does not load; the old one goes on.
+            ServerGoneError: The server is gone.
         """
         try:
-            await self._client.load_model(name)
+            found = await self._client.get_model_config(name, as_json=True, client_timeout=_TIMEOUT)
         except InferenceServerException as error:
             raise LoadError(error.message() or str(error)) from error
+        # Triton does nothing for a model whose files have not changed; with a configuration by hand, if the same, it
+        # loads.
+        await self._load(name, config=json.dumps(found["config"]))
+
+    async def executions(self, name: str) -> int:
+        """How many executions of a model have ended, whether well or not."""
+        found = await self._client.get_inference_statistics(name, client_timeout=_TIMEOUT)
+        return sum(int(version.execution_count) for version in found.model_stats)
 
     async def unload(self, name: str) -> None:
         """Unloads a model; returns while requests in flight are still answered."""
@@ -79,3 +108,10 @@ class Control:
     async def close(self) -> None:
         """Closes the connection; calls in flight fail."""
         await self._client.close()
+
+    async def _load(self, name: str, **more: str) -> None:
+        try:
+            await self._client.load_model(name, **more)
+        except InferenceServerException as error:
+            gone = error.status() == str(grpc.StatusCode.UNAVAILABLE)
+            raise (ServerGoneError if gone else LoadError)(error.message() or str(error)) from error

@@ -26,11 +26,16 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def sweep(prefix: str, folder: Path) -> None:
-    """Removes the shared memory regions of a run and its temporary folder."""
+def sweep_regions(prefix: str) -> None:
+    """Removes the shared memory regions of a run."""
     if SHARED_MEMORY.is_dir():
         for region in SHARED_MEMORY.glob(f"{prefix}*"):
             region.unlink(missing_ok=True)
+
+
+def sweep(prefix: str, folder: Path) -> None:
+    """Removes the shared memory regions of a run and its temporary folder."""
+    sweep_regions(prefix)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""One model of the repository: loaded, watched, and loaded again when its process dies."""
+"""One model of the repository: loaded, watched, and loaded again when its process dies, hangs or grows too large."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tritonclient.utils import InferenceServerException
 
 from hub2triton.serve import guard, reason
 from hub2triton.serve.backoff import Backoff
-from hub2triton.serve.control import LoadError
+from hub2triton.serve.control import LoadError, ServerGoneError
+from hub2triton.serve.limits import Excess, Limits
 from hub2triton.serve.stub import Life
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hub2triton.serve.control import Control
     from hub2triton.serve.report import Report
@@ -45,6 +46,7 @@ class ServedModel:
         report: Report,
         region_prefix: str,
         logged: Callable[[str], str | None],
+        limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         """Starts with nothing loaded.
 
@@ -54,9 +56,11 @@ class ServedModel:
             report: Told of everything that happens.
             region_prefix: How the shared memory regions of this run start.
             logged: The last error that Triton logged about the model of a name.
+            limits: What its processes may do before they are replaced.
         """
         self.name = directory.name
         self.state = State.LOADING
+        self.served = False  # whether it has been ready at any time
         self.directory = directory
         self._control = control
         self._report = report
@@ -65,6 +69,7 @@ class ServedModel:
         self._stubs: list[Stub] = []
         self._suspects: set[int] = set()
         self._backoff = Backoff()
+        self._excess = Excess(limits)
 
     def add(self, stub: Stub) -> None:
         """Takes note of a process that runs this model."""
@@ -81,6 +86,9 @@ class ServedModel:
         self._report.loading(self.name)
         try:
             await self._control.load(self.name)
+        except ServerGoneError:
+            self._report.cancelled(self.name)
+            return False
         except LoadError as error:
             self.state = State.FAILED
             text = self._reason(str(error))
@@ -89,10 +97,8 @@ class ServedModel:
         except asyncio.CancelledError:
             self._report.cancelled(self.name)
             raise
-        discover()
-        self.state = State.READY
+        self._loaded(discover, ())
         self._backoff.started()
-        self._report.ready(self.name)
         return True
 
     async def dead_stub(self, discover: Callable[[], None]) -> Stub | None:
@@ -116,14 +122,68 @@ class ServedModel:
                 self._suspects.discard(stub.pid)
         return None
 
+    async def kill_hung(self) -> bool:
+        """Kills the processes that have been at one execution for too long; False where none can ever be found."""
+        if self.state is not State.READY:
+            return True
+        with contextlib.suppress(InferenceServerException):
+            for stub in await self._excess.hung(self._stubs, lambda: self._control.executions(self.name)):
+                limit = f"{self._excess.limits.execution:g} s (--hang-timeout)"
+                self._report.note(
+                    f"hung    {self.name}: its process {stub.pid} is at one execution for {limit}; killed"
+                )
+                stub.kill()
+        return not self._excess.blind
+
+    def busy(self) -> bool:
+        """Whether one of its processes is at an execution, or comes to its end."""
+        living = [stub for stub in self._stubs if stub.life() is Life.ALIVE]
+        return self.state is State.READY and not all(stub.waits() for stub in living)
+
+    def grown_stub(self) -> Stub | None:
+        """A process that holds more memory than it may; None for some time after a replacement."""
+        return self._excess.grown(self._stubs) if self.state is State.READY else None
+
+    async def replace(self, grown: Stub, discover: Callable[[], None]) -> None:
+        """Loads the model beside itself; the old process answers until the new one can, and what it has begun."""
+        held = f"{grown.memory()} MiB, more than {self._excess.limits.memory} (--model-memory)"
+        self._report.note(f"grown   {self.name}: its process {grown.pid} holds {held}; replacing it")
+        self.state = State.LOADING
+        old = tuple(self._stubs)
+        replaced: tuple[Stub, ...] = ()
+        self._report.loading(self.name)
+        try:
+            await self._control.replace(self.name)
+        except LoadError as error:
+            self._report.failed(self.name, f"{reason.one_line(str(error))}; the old process goes on", str(error))
+        except asyncio.CancelledError:
+            self._report.cancelled(self.name)
+            raise
+        else:
+            self._loaded(discover, old)
+            replaced = old
+        self._excess.replaced(replaced)
+        self.state = State.READY
+
     async def repair(self, dead: Stub, discover: Callable[[], None]) -> None:
+        """Loads the model again after one of its processes has died."""
+        self._report.note(f"died    {self.name}: its process {dead.pid} is gone; loading the model again")
+        await self.restore(discover)
+
+    async def restore(self, discover: Callable[[], None]) -> None:
         """Unloads and loads the model until it serves again; between attempts it waits ever longer."""
         self._backoff.died()
         self.state = State.LOADING
-        self._report.note(f"died    {self.name}: its process {dead.pid} is gone; loading the model again")
-        while True:
-            if await self._attempt(discover):
-                return
+        while not await self._attempt(discover):
+            pass
+
+    def lose(self) -> None:
+        """Forgets its processes, which have gone with their server."""
+        if self.state is State.READY:
+            self.state = State.LOADING
+        self._stubs.clear()
+        self._suspects.clear()
+        self._excess.forget()
 
     async def _attempt(self, discover: Callable[[], None]) -> bool:
         await self._backoff.wait()
@@ -133,6 +193,18 @@ class ServedModel:
             await self._control.unload(self.name)
         await self._bury()
         return await self.load(discover, self._backoff.delay)
+
+    def _loaded(self, discover: Callable[[], None], old: Sequence[Stub]) -> None:
+        discover()
+        self.state = State.READY
+        self.served = True
+        self._report.ready(self.name)
+        new = [stub for stub in self._stubs if stub not in old]
+        self._excess.loaded(new)
+        large = self._excess.large_from_the_start(new)
+        if large:
+            held = f"holds {large.memory()} MiB, more than {self._excess.limits.memory}"
+            self._report.note(f"large   {self.name}: just loaded it {held}; raise --model-memory to limit it")
 
     def _reason(self, text: str) -> str:
         """What Triton says of a failed load, or knows only in its log."""

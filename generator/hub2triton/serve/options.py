@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import os
 import shlex
 from dataclasses import dataclass
@@ -49,6 +51,10 @@ class Options:
         triton_args: Further arguments for tritonserver, as they are.
         allow_urls: Hosts that links in payloads may lead to, separated by commas; empty for none.
         api_key_file: The file with the keys that requests must carry; None where they need none.
+        hang_timeout: Seconds that one execution of a model may last; 0 for as long as it takes.
+        model_memory: MiB that one process of a model may hold for itself; 0 for any amount.
+        drain_timeout: Seconds that requests in flight may take once serve-repo is asked to stop.
+        max_restarts: How often tritonserver is started again in ten minutes.
     """
 
     repository: Path
@@ -65,6 +71,10 @@ class Options:
     triton_args: tuple[str, ...] = ()
     allow_urls: str = ""
     api_key_file: Path | None = None
+    hang_timeout: float = 900.0
+    model_memory: int = 0
+    drain_timeout: float = 20.0
+    max_restarts: int = 5
 
     @property
     def triton_target(self) -> str:
@@ -114,6 +124,10 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         triton_args=tuple(arguments.triton_arg or _words(mirror.environment.get(variable("--triton-arg"), ""))),
         allow_urls=arguments.allow_urls,
         api_key_file=arguments.api_key_file,
+        hang_timeout=arguments.hang_timeout,
+        model_memory=arguments.model_memory,
+        drain_timeout=arguments.drain_timeout,
+        max_restarts=arguments.max_restarts,
     )
 
 
@@ -188,6 +202,10 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     add("--allow-urls", str, "", "hosts that links in payloads may lead to, by commas; without it, none", "HOSTS")
     key_file: Path | None = None
     add("--api-key-file", Path, key_file, "keys, one a line; each request must carry one as a bearer token", "PATH")
+    add("--hang-timeout", _seconds, 900.0, "how long one execution may last before its process is killed; 0: ever", "S")
+    add("--model-memory", _count, 0, "memory of its own that a model's process may hold; 0: any amount", "MIB")
+    add("--drain-timeout", _seconds, 20.0, "how long requests in flight may take when it is asked to stop", "S")
+    add("--max-restarts", _count, 5, "how often tritonserver may die in ten minutes and be started again", "N")
     switch("--no-shim", "serve Triton's own protocols only")
     switch("--verbose", "show all that Triton prints, and full tracebacks")
     return parser
@@ -201,6 +219,19 @@ def _port(text: str) -> int:
     if not 1 <= number <= _LAST_PORT:
         raise argparse.ArgumentTypeError(f"a port lies between 1 and {_LAST_PORT}")
     return number
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= (seconds := float(text)) < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
 
 
 def _words(text: str) -> list[str]:

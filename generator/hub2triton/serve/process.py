@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _LONGEST = 1 << 20  # bytes of a line; more is cut into several
+_POLL = 0.05  # seconds
 _TAIL = 30  # lines kept to explain a death
 # Progress bars draw over themselves with a carriage return; only what they show last is of use in a log.
 _OVERDRAWN = re.compile(rb".*\r(?=.)")
@@ -116,7 +117,16 @@ class Child:
 
     async def wait(self) -> int:
         """Waits for its end and returns the exit status, negative for a signal."""
-        return await self._process.wait()
+        # asyncio's own way waits for its output to end too, which processes that it left behind keep open.
+        while (status := self._process.returncode) is None:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(_POLL)
+        return status
+
+    def terminate(self) -> None:
+        """SIGTERM to the process alone; nothing if it has ended."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGTERM)
 
     async def stop(self, grace: float, hurry: asyncio.Event) -> None:
         """Ends the process and all of its group.
@@ -126,12 +136,15 @@ class Child:
             hurry: Set to kill without waiting longer.
         """
         if self.running:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
-            tasks = [asyncio.ensure_future(self._process.wait()), asyncio.ensure_future(hurry.wait())]
+            self.terminate()
+            tasks = [asyncio.ensure_future(self.wait()), asyncio.ensure_future(hurry.wait())]
             await asyncio.wait(tasks, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
+        await self.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL to what is left of the process and its group."""
         guard.kill_group(self.pid)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _POLL = 0.1  # seconds between looks at whether it answers
 _STARTS = 3  # ends before it ever answered, after which it is held to be unable to start
-_GRACE = 1.0  # seconds to finish the requests it has
+_GRACE = 1.0  # seconds to end once it has no more requests
 
 
 def shim_command(options: Options) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def shim_command(options: Options) -> tuple[str, ...]:
         *("--triton", f"{triton}:{options.grpc_port}"),
         *("--triton-metrics", f"http://{triton}:{options.metrics_port}/metrics"),
         *("--host", options.host, "--port", str(options.port)),
-        *("--allow-urls", options.allow_urls),
+        *("--allow-urls", options.allow_urls, "--drain-timeout", f"{options.drain_timeout:g}"),
         *(("--api-key-file", str(options.api_key_file)) if options.api_key_file else ()),
     )
 
@@ -75,10 +75,15 @@ class Shim:
             again = f"again in {backoff.delay:.0f} s" if backoff.delay else "again at once"
             self._report.note(f"died    the shim {child.ending()}; starting it {again}")
 
-    async def stop(self, hurry: asyncio.Event) -> None:
-        """Ends it; call only once `keep` is cancelled."""
+    async def stop(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Ends it; call only once `keep` is cancelled.
+
+        Args:
+            seconds: That requests in flight may take; meanwhile it refuses others and says so of its health.
+            hurry: Set to kill without waiting longer.
+        """
         if self._child:
-            await self._child.stop(_GRACE, hurry)
+            await self._child.stop(seconds + _GRACE, hurry)
 
     async def _probe(self) -> None:
         """Waits until it accepts connections."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 _NAME = "triton_python_backend_stub"
+_MIB = 2**20
 
 
 class Life(Enum):
@@ -52,10 +53,44 @@ class Stub:
         except psutil.NoSuchProcess:
             return Life.GONE
 
+    def waits(self) -> bool | None:
+        """Whether it waits for a request; None where this user may not know.
+
+        Between two executions a stub's main thread sleeps on a lock in its shared memory region, and nowhere else for
+        long. The system tells the call that the thread sleeps in, with its first argument: the lock's address.
+        """
+        try:
+            call = Path(f"/proc/{self.pid}/syscall").read_text(encoding="ascii").split()
+            address = int(call[1], 16) if len(call) > 2 else 0  # noqa: PLR2004 - none: it computes at this moment
+            return address > 0 and any(start <= address < end for start, end in self._mapped())
+        except (OSError, ValueError):
+            return None
+
+    def pauses(self) -> int:
+        """How often its main thread has gone to sleep so far; it does between two executions, if for a moment only."""
+        try:
+            return int(self.process.num_ctx_switches().voluntary)
+        except psutil.Error:
+            return 0
+
+    def memory(self) -> int:
+        """Its resident memory that no file and no other process has a part in, in MiB."""
+        try:
+            memory = self.process.memory_info()
+            return int(memory.rss - memory.shared) // _MIB
+        except psutil.Error:
+            return 0
+
     def kill(self) -> None:
         """SIGKILL; nothing if it is gone."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.process.kill()
+
+    def _mapped(self) -> list[tuple[int, int]]:
+        """Where its region lies in its memory, which changes when the region grows."""
+        lines = Path(f"/proc/{self.pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+        ranges = [line.partition(" ")[0].split("-") for line in lines if line.endswith(f"/{self.region}")]
+        return [(int(start, 16), int(end, 16)) for start, end in ranges]
 
 
 def parse_command(command: list[str], repository: Path) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Runs tritonserver and the shim for one repository until it is asked to stop."""
+"""Keeps tritonserver and the shim running for one repository until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -8,35 +8,32 @@ import os
 import secrets
 import signal
 import tempfile
-from collections import deque
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hub2triton.error import ServeError
 from hub2triton.serve import guard
+from hub2triton.serve.backoff import Allowance, Backoff
 from hub2triton.serve.control import Control
-from hub2triton.serve.log import TABLE, Level, LogReader, Record
+from hub2triton.serve.limits import Limits
 from hub2triton.serve.model import ServedModel, State
 from hub2triton.serve.noise import Sieve, has_gpu
-from hub2triton.serve.process import Child, Guard, indent
+from hub2triton.serve.process import Guard
+from hub2triton.serve.server import LogTail, Server
 from hub2triton.serve.shim import Shim, shim_command
-from hub2triton.serve.stub import StubList
 from hub2triton.serve.tritonserver import launch
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Sequence
 
     from hub2triton.serve.options import Options
     from hub2triton.serve.report import Report
     from hub2triton.serve.repository import ModelDirectory
-    from hub2triton.serve.tritonserver import Installation
+    from hub2triton.serve.tritonserver import Installation, Launch
 
-_START = 60.0  # seconds for an empty tritonserver to answer: 0.3 is usual, a first start from a cold disk takes longer
-_WATCH = 0.25  # seconds between looks at the model processes
-_DISCOVER = 20  # looks between searches for processes of models that others loaded; every look while something loads
 _SHIM_ANSWERS = 30.0  # seconds
-# Seconds. With the shim's 1.0 and the sweep it stays below 5 in all, even where Triton waits for a dead process.
-_TRITON_GRACE = 2.8
+_WINDOW = 600.0  # seconds in which --max-restarts counts
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -65,146 +62,120 @@ class Supervisor:
         self._report = report
         self._shim_command = shim_command(options) if shim is None else tuple(shim)
         self._prefix = f"hub2triton-{secrets.token_hex(4)}-"
-        self._reader = LogReader()
-        self._sieve = Sieve(options.verbose, has_gpu(), frozenset(model.name for model in models))
-        self._errors: deque[Record] = deque(maxlen=100)
+        self._log = LogTail(report, Sieve(options.verbose, has_gpu(), frozenset(model.name for model in models)))
         self._control = Control(options.triton_target, options.grpc_port)
+        limits = Limits(options.hang_timeout, options.model_memory)
         self._models = {
-            model.name: ServedModel(model, self._control, report, self._prefix, self._logged) for model in models
+            model.name: ServedModel(model, self._control, report, self._prefix, self._log.error, limits)
+            for model in models
         }
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._server: Server | None = None
+        self._shim: Shim | None = None
+        self._answers = asyncio.Event()  # tritonserver does
+        self._summarised = False
 
     async def run(self) -> None:
         """Serves until SIGINT, SIGTERM or SIGHUP; a second signal kills at once.
 
         Raises:
-            ServeError: A server cannot be started or has died, or no model loads. Everything is stopped by then.
+            ServeError: A server cannot be started or has died too often, or no model loads. Everything is stopped by
+                then.
         """
         self._handle_signals()
         folder = Path(tempfile.mkdtemp(prefix="hub2triton-"))
         guarding = Guard(self._prefix, folder)
-        triton: Child | None = None
-        shim: Shim | None = None
         try:
             start = launch(self._installation, self._options, folder, self._prefix, os.environ)
-            try:
-                triton = await Child.start(start.command, start.environment, guarding, self._triton_line)
-            except OSError as error:
-                raise ServeError(f"{start.command[0]} cannot be started: {error.strerror}.") from error
             if self._options.shim:
-                shim = Shim(self._shim_command, self._options, guarding, self._report)
-            await self._until_stopped(triton, shim, StubList(triton.pid, start.repository))
+                self._shim = Shim(self._shim_command, self._options, guarding, self._report)
+            await self._until_stopped(start, guarding)
         finally:
-            await self._end(triton, shim)
             guard.sweep(self._prefix, folder)
             guarding.close()
 
-    async def _until_stopped(self, triton: Child, shim: Shim | None, stubs: StubList) -> None:
-        """Serves; returns when asked to stop."""
-        stop = self._spawn(self._stop.wait())
-        ended = self._spawn(triton.wait())
-        await asyncio.wait([stop, ended, self._spawn(self._serve(shim, stubs))], return_when=asyncio.FIRST_COMPLETED)
-        if stop.done():
-            return
-        if not ended.done():
-            # A server that dies breaks connections first: that is not why.
-            await asyncio.wait([stop, ended], timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            await asyncio.sleep(0.2)  # for its last lines
-            lines = [line for line in triton.tail if not line.startswith(TABLE)]
-            raise ServeError(f"tritonserver {triton.ending()}. Its last lines:\n{indent(lines)}")
-        for task in list(self._tasks):
-            if task.done() and not task.cancelled():
-                task.result()
+    async def _until_stopped(self, start: Launch, guarding: Guard) -> None:
+        """Serves until asked to stop, and stops everything."""
+        stop = asyncio.create_task(self._stop.wait())
+        serving = asyncio.create_task(self._keep(start, guarding))
+        answering = asyncio.create_task(self._keep_shim())
+        try:
+            await asyncio.wait([stop, serving, answering], return_when=asyncio.FIRST_COMPLETED)
+            for task in (serving, answering):
+                if task.done() and not self._stop.is_set():
+                    task.result()
+        finally:
+            stop.cancel()
+            until = time.monotonic() + (self._options.drain_timeout if self._stop.is_set() else 0)
+            await _cancelled(answering)
+            if self._shim:  # meanwhile the models are still watched and repaired, for what is in flight
+                await self._shim.stop(max(0, until - time.monotonic()), self._hurry)
+            await _cancelled(serving)
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._control.close(), 0.5)
+            if self._server:
+                await self._server.stop(max(0, until - time.monotonic()), self._hurry)
 
-    async def _serve(self, shim: Shim | None, stubs: StubList) -> None:
-        """Loads and watches the models; returns only by an error."""
-        background: list[asyncio.Task[Any]] = [self._spawn(self._tick())]
-        await self._live()
-        if shim:
-            background.append(self._spawn(shim.keep()))
-        background.append(self._spawn(self._watch(stubs)))
-        loading = self._spawn(self._load(stubs, shim))
-        pending: set[asyncio.Task[Any]] = {loading, *background}
-        while pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+    async def _keep(self, start: Launch, guarding: Guard) -> None:
+        """Runs one tritonserver after the other until it is to stop.
 
-    async def _live(self) -> None:
-        for _ in range(int(_START * 10)):
-            if await self._control.live():
+        Raises:
+            ServeError: One cannot be started, or has died too often, or no model loads.
+        """
+        backoff = Backoff()
+        restarts = Allowance(self._options.max_restarts, _WINDOW)
+        while True:
+            server = await Server.start(start, self._models, self._control, self._report, self._log, guarding)
+            self._server = server
+            backoff.started()
+            await server.serve(self._restore if self._summarised else self._load)
+            if self._stop.is_set():
                 return
-            await asyncio.sleep(0.1)
-        raise ServeError(f"tritonserver does not answer on {self._options.triton_target} after {_START:.0f} s.")
+            backoff.died()
+            # One that never answered has the wrong arguments, or a port that is taken: another would be no better.
+            hopeless = not self._answers.is_set()
+            if hopeless or not restarts.spend():
+                count, minutes = self._options.max_restarts, _WINDOW / 60
+                why = "" if hopeless or not count else f", started again {count} times within {minutes:.0f} minutes"
+                raise ServeError(f"tritonserver {server.ending}{why}. Its last lines:\n{await server.last_lines()}")
+            again = f"again in {backoff.delay:.0f} s" if backoff.delay else "again at once"
+            self._report.note(f"died    tritonserver {server.ending}; starting it {again}")
+            await server.stop(0, self._hurry)
+            guard.sweep_regions(self._prefix)
+            for model in self._models.values():
+                model.lose()
+            await backoff.wait()
 
-    async def _load(self, stubs: StubList, shim: Shim | None) -> None:
-        loaded = await asyncio.gather(*(model.load(lambda: self._discover(stubs)) for model in self._models.values()))
+    async def _keep_shim(self) -> None:
+        await self._answers.wait()
+        if self._shim:
+            await self._shim.keep()
+        await self._stop.wait()
+
+    async def _load(self, server: Server) -> None:
+        """Loads all models, and says what answers where."""
+        self._answers.set()
+        loaded = await asyncio.gather(*(model.load(server.discover) for model in self._models.values()))
         names = dict(zip(self._models, loaded, strict=True))
         if not any(loaded):
+            if not await self._control.live():
+                return  # that is why, and `_keep` will know
             hint = "" if self._options.verbose else " Run again with --verbose for the full text."
             raise ServeError(f"No model could be loaded ({', '.join(names)}); the reasons are above.{hint}")
-        if shim:
+        if self._shim:
             try:
-                await asyncio.wait_for(shim.answers.wait(), _SHIM_ANSWERS)
+                await asyncio.wait_for(self._shim.answers.wait(), _SHIM_ANSWERS)
             except TimeoutError as error:
                 raise ServeError(f"The shim does not answer on port {self._options.port}.") from error
         ready = [model.directory for name, model in self._models.items() if names[name]]
         self._report.summary(self._options, ready, [name for name, fine in names.items() if not fine])
+        self._summarised = True
 
-    async def _watch(self, stubs: StubList) -> None:
-        """Repairs every model of which a process has died."""
-        rounds = 0
-        repairs: list[asyncio.Task[None]] = []
-        while True:
-            await asyncio.sleep(_WATCH)
-            rounds += 1
-            if rounds % _DISCOVER == 0 or any(model.state is State.LOADING for model in self._models.values()):
-                self._discover(stubs)
-            for model in self._models.values():
-                dead = await model.dead_stub(lambda: self._discover(stubs))
-                if dead:
-                    repairs.append(self._spawn(model.repair(dead, lambda: self._discover(stubs))))
-                    # The task has not run yet; until it does, the model must not be found dead again.
-                    await asyncio.sleep(0)
-            for repair in [repair for repair in repairs if repair.done()]:
-                repair.result()  # one that fails otherwise than by a load is a fault of this program: it is not hidden
-                repairs.remove(repair)
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(_WATCH)
-            self._report.tick()
-
-    def _discover(self, stubs: StubList) -> None:
-        for stub in stubs.discover():
-            if stub.model in self._models:
-                self._models[stub.model].add(stub)
-
-    def _triton_line(self, line: str) -> None:
-        record = self._reader.read(line)
-        if record is None:
-            return
-        if record.level in (Level.ERROR, Level.FATAL):
-            self._errors.append(record)
-        shown = self._sieve.shown(record)
-        if shown:
-            self._report.record(shown)
-
-    def _logged(self, name: str) -> str | None:
-        return next((record.text for record in reversed(self._errors) if f"'{name}'" in record.text), None)
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        # One that failed is kept, for `_until_stopped` to raise its error.
-        if task.cancelled() or task.exception() is None:
-            self._tasks.discard(task)
+    async def _restore(self, server: Server) -> None:
+        """Loads the models into a server that took the place of one that died."""
+        wanted = [model for model in self._models.values() if model.state is not State.UNLOADED]
+        again = [model.restore(server.discover) for model in wanted if model.served]
+        await asyncio.gather(*again, *(model.load(server.discover) for model in wanted if not model.served))
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -220,14 +191,10 @@ class Supervisor:
         self._report.note(f"stopping ({signal.Signals(number).name}); once more to kill at once")
         self._stop.set()
 
-    async def _end(self, triton: Child | None, shim: Shim | None) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=0.5)
-        if shim:
-            await shim.stop(self._hurry)
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._control.close(), 0.5)
-        if triton:
-            await triton.stop(_TRITON_GRACE, self._hurry)
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancels a task and waits a moment for it; what it fails with by then is not why serving has ended."""
+    task.cancel()
+    await asyncio.wait([task], timeout=0.5)
+    if task.done() and not task.cancelled():
+        task.exception()

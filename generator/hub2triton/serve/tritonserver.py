@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from hub2triton.serve.options import Options
     from hub2triton.serve.wheel import Wheel
 
-# Triton counts its exit timeout more than once: with 2 s and a model whose process died, it took 4.5 s to exit. The
-# supervisor does not wait that long; it kills what is left.
+# The least. Triton counts its exit timeout more than once: with 2 s and a model whose process died, it took 4.5 s to
+# exit. serve-repo does not wait that long; it kills what is left once nothing is in flight.
 EXIT_TIMEOUT = 2  # seconds
 
 # Paths that mean to a shell what they say.
@@ -118,7 +119,7 @@ def launch(
         "--exit-on-error=false",
         "--strict-readiness=true",
         "--disable-auto-complete-config",
-        f"--exit-timeout-secs={EXIT_TIMEOUT}",
+        f"--exit-timeout-secs={max(EXIT_TIMEOUT, math.ceil(options.drain_timeout))}",
         f"--http-address={options.triton_host}",
         f"--http-port={options.http_port}",
         f"--grpc-address={options.triton_host}",

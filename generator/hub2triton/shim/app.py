@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from hub2triton import tasks
-from hub2triton.shim import image_type, openapi, profile, question, status, transport
-from hub2triton.shim.catalogue import HOLD_S, Catalogue
+from hub2triton.shim import deadline, image_type, openapi, profile, question, status, transport
+from hub2triton.shim.catalogue import Catalogue
 from hub2triton.shim.failure import Failure, NotReady
 from hub2triton.shim.keys import Keys
 from hub2triton.shim.links import Links
@@ -42,6 +42,11 @@ PREDICT = (
 
 HEALTH = ("/", "/health", "/ping")
 
+STOPPING = "the server is stopping"
+
+AGAIN_S = 30.0
+"""A request whose model died is asked once more; but not one that took longer, which may well be what it died of."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -52,6 +57,7 @@ class Settings:
         triton_metrics: URL of Triton's metrics; None leaves them out of /metrics.
         max_body_bytes: Of one request.
         max_rows: Items in a list of inputs.
+        request_timeout_s: Seconds until a request is taken back and answered with 504; its header may say fewer.
         profile: The form of answers for callers that cannot be told by their headers.
         allowed_hosts: Where links in payloads may lead to; see shim/links.py.
         origins: Web pages that may call from a browser; "*" is every one.
@@ -65,6 +71,7 @@ class Settings:
     triton_metrics: str | None = None
     max_body_bytes: int = 64 * 2**20
     max_rows: int = 4096
+    request_timeout_s: float = 600.0
     profile: Profile = Profile.TOOLKIT
     allowed_hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ("*",)
@@ -81,7 +88,7 @@ def create(settings: Settings) -> Starlette:
     below = [f"/models/{{name:path}}{path}" for path in sorted(tasks.endpoints(), key=len, reverse=True)]
     posts = (*tasks.endpoints(), *below, *PREDICT, *settings.predict_routes)
     health = (*HEALTH, *settings.health_routes)
-    return Starlette(
+    application = Starlette(
         routes=[
             *(Route(path, shim.health, methods=["GET"]) for path in health),
             *(Route(path, shim.predict, methods=["POST"]) for path in posts),
@@ -105,6 +112,8 @@ def create(settings: Settings) -> Starlette:
         exception_handlers={HTTPException: _http_error, Failure: _failure, Exception: _unexpected},
         lifespan=shim.lifespan,
     )
+    application.state.shim = shim
+    return application
 
 
 class Shim:
@@ -114,6 +123,8 @@ class Shim:
         self.settings = settings
         self.metrics = Metrics(settings.triton_metrics)
         self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
+        self.stopping = False
+        """Set once no more requests are to be taken."""
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -127,6 +138,8 @@ class Shim:
         """A payload in, its answer out; on the routes of Hugging Face's payloads and on those of other protocols."""
         self.metrics.in_flight += 1
         try:
+            if self.stopping:
+                raise NotReady(STOPPING)
             sent = await transport.read(request, self.settings.max_body_bytes)
             answered = await transport.unless_gone(request, self._answer(request, sent))
             response = answered or Response(status_code=transport.CLOSED_REQUEST)
@@ -141,9 +154,15 @@ class Shim:
         response.headers["x-request-id"] = transport.request_id(request)
         return response
 
-    async def health(self, _request: Request) -> Response:
+    async def health(self, request: Request) -> Response:
         """GET /health and its like."""
-        return status.health(await self.catalogue.models())
+        live = True
+        try:
+            models = await self.catalogue.models()
+        except NotReady:
+            models, live = self.catalogue.lost(), False
+        accept = request.headers.get("accept", "")
+        return status.health(models, accept, live=live, stopping=STOPPING if self.stopping else "")
 
     async def info(self, _request: Request) -> Response:
         """GET /info."""
@@ -169,13 +188,17 @@ class Shim:
 
     async def _answer(self, request: Request, sent: bytes) -> Response:
         caller = profile.of(request.headers, self.settings.profile)
-        model, call = await question.read(request, sent, self.catalogue, self.settings.max_rows, caller)
-        call = await self.links.followed(call)
-        try:
-            answers = await self.triton.infer(model, call)
-        except NotReady:  # it was ready a moment ago, and will be again
-            await asyncio.sleep(HOLD_S)
-            raise
+        async with deadline.kept(request, self.settings.request_timeout_s):
+            model, call = await question.read(request, sent, self.catalogue, self.settings.max_rows, caller)
+            call = await self.links.followed(call)
+            began = time.monotonic()
+            try:
+                answers = await self.triton.infer(model, call)
+            except NotReady as refusal:  # it was ready a moment ago, and will be again: no answer had begun
+                model = await self.catalogue.again(model, refusal)
+                if time.monotonic() - began > AGAIN_S:
+                    raise
+                answers = await self.triton.infer(model, call)
         accept = request.headers.get("accept", "")
         content = await image_type.fitted(call.decode(answers, caller), accept)
         response = transport.response(content, accept)

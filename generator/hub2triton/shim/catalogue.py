@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
@@ -24,6 +24,9 @@ HOLD_S = 1.0
 refused request at once and without end; this slows them to one request a second."""
 
 POLL_S = 0.1
+
+NOTICED_S = 0.5
+"""After so long, a model whose process died is no longer listed as ready, if somebody watches it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class Catalogue:
                     return model
                 if model.state is State.FAILED:
                     raise ModelFailed(f"the model {model.name!r} could not be loaded: {first_line(model.reason)}")
-                refusal = NotReady(f"the model {model.name!r} is being loaded")
+                again = " again" if model.state is State.RECOVERING else ""
+                refusal = NotReady(f"the model {model.name!r} is being loaded{again}")
             except NotReady as error:
                 refusal = error
             except Unknown:
@@ -97,6 +101,33 @@ class Catalogue:
                 raise refusal
             await asyncio.sleep(POLL_S)
             fresh = True
+
+    async def again(self, model: Model, refusal: NotReady) -> Model:
+        """A model that was ready and yet could not be asked, once it can be: it is held as one being loaded is.
+
+        Raises:
+            NotReady: It cannot be asked in time; this is the `refusal` that was given.
+        """
+        began = time.monotonic()
+        down = False
+        while (held := time.monotonic() - began) < HOLD_S:
+            await asyncio.sleep(POLL_S)
+            try:
+                found = (await self.models(fresh=True)).get(model.name)
+            except NotReady:
+                found = None
+            if found is None or found.state is not State.READY:
+                down = True
+            elif down or held >= NOTICED_S:
+                return found
+        raise refusal
+
+    def lost(self) -> dict[str, Model]:
+        """The models that Triton last told of, as they are while it does not answer."""
+        return {
+            name: replace(model, state=State.RECOVERING if model.spec else State.LOADING)
+            for name, model in self._models.items()
+        }
 
     def _choose(self, models: dict[str, Model], wanted: Wanted) -> Model:
         if not models:

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 
     from hub2triton.tasks.spec import Profile
 
-GRACE_S = 2
-"""How long requests under way may still take when the shim is told to stop."""
-
-
 API_KEY = "HUB2TRITON_API_KEY"
 """The environment variable with keys. There is no flag for them: the command lines of processes are no secret."""
 
@@ -27,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from hub2triton.shim import app, keys
+        from hub2triton.shim import app, keys, server
     except ImportError as error:
         print(f"hf-shim: {error}; install it with: pip install 'hub2triton[serve]'", file=sys.stderr)
         return 2
@@ -41,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         triton_metrics=given.triton_metrics,
         max_body_bytes=given.max_body_bytes,
         max_rows=given.max_rows,
+        request_timeout_s=given.request_timeout,
         profile=given.profile,
         allowed_hosts=given.allow_urls,
         origins=given.allow_origins,
@@ -49,16 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         health_routes=_routes("AIP_HEALTH_ROUTE"),
         api_keys=api_keys,
     )
-    uvicorn.run(
-        app.create(settings),
+    application = app.create(settings)
+    config = uvicorn.Config(
+        application,
         host=given.host,
         port=given.port,
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=server.GRACE_S,
     )
-    return 0
+    stopping = server.Server(config, application.state.shim, given.drain_timeout)
+    stopping.run()
+    return 0 if stopping.started else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
-    def add(flag: str, default: str | int | None, text: str, **more: object) -> None:
+    def add(flag: str, default: str | float | None, text: str, **more: object) -> None:
         variable = "HUB2TRITON_" + flag.removeprefix("--").replace("-", "_").upper()
         kind = more.pop("type", type(default) if default is not None else str)
         value = os.environ.get(variable, default)
@@ -80,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", 8080, "port to listen on")
     add("--max-body-bytes", 64 * 2**20, "the largest body a request may have")
     add("--max-rows", 4096, "the most items that a list of inputs may have")
+    add(
+        "--request-timeout",
+        600.0,
+        "seconds until a request that is not answered is taken back; the header x-request-timeout may set fewer",
+    )
     add(
         "--profile",
         "toolkit",
@@ -93,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "addresses that are not public are refused all the same",
         type=_listed,
     )
+    add("--drain-timeout", 20.0, "seconds that requests under way may take when it is told to stop")
     add("--allow-origins", "*", "web pages that may call from a browser, by commas; * for all", type=_listed)
     add("--gzip-level", 1, "how responses are compressed for callers who take gzip, 1 to 9; 0 for not at all")
     add(

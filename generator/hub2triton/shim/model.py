@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """What a model can do now."""
+    """What a model can do now. One that recovers was ready before, and is being loaded again."""
 
     READY = "ready"
     LOADING = "loading"
+    RECOVERING = "recovering"
     FAILED = "failed"
 
 
@@ -28,6 +29,7 @@ class Model:
         inputs: By the model's own configuration, `parameters_json` included; empty until it is ready.
         max_batch_size: Rows in one request to Triton.
         max_text_length: Characters in one text.
+        max_queue_size: Requests to Triton that may be under way at once.
     """
 
     name: str
@@ -41,3 +43,4 @@ class Model:
     outputs: tuple[TensorSpec, ...] = ()
     max_batch_size: int = 1
     max_text_length: int = 1_000_000
+    max_queue_size: int = 512

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 
 from hub2triton import __version__
 from hub2triton.shim import transport
-from hub2triton.shim.failure import ModelFailed, NotReady
+from hub2triton.shim.failure import Failure, ModelFailed, NotReady
 from hub2triton.shim.model import State
 
 if TYPE_CHECKING:
@@ -22,18 +22,27 @@ if TYPE_CHECKING:
     Models = Mapping[str, Model]
 
 
-def health(models: Models) -> Response:
-    """200 `Ok` while a model can be asked.
+def health(models: Models, accept: str = "", *, live: bool = True, stopping: str = "") -> Response:
+    """200 `Ok` while a model can be asked, or for callers who ask for JSON, the state of each.
 
-    Raises:
-        ModelFailed: None could be loaded (500).
-        NotReady: None can be asked yet (503).
+    Args:
+        models: As Triton tells of them, or last told.
+        accept: The request's header.
+        live: Whether Triton answers.
+        stopping: Why no more requests are taken, if they are not.
+
+    Returns:
+        503 with an error and the states while no model can be asked, 500 where none could be loaded.
     """
-    if any(model.state is State.READY for model in models.values()):
-        return PlainTextResponse("Ok")
-    if models and all(model.state is State.FAILED for model in models.values()):
-        raise ModelFailed("no model could be loaded; the server's log says why")
-    raise NotReady("no model is ready yet")
+    ready = live and not stopping and any(model.state is State.READY for model in models.values())
+    told: dict[str, Json] = {"live": live, "ready": ready, "models": {m.name: m.state.value for m in models.values()}}
+    if ready:
+        wants_json = transport.quality(accept, "application/json") > transport.quality(accept, "text/plain")
+        return transport.json_response(told) if wants_json else PlainTextResponse("Ok")
+    failure: Failure = NotReady(stopping or ("no model is ready yet" if live else "Triton does not answer"))
+    if live and not stopping and models and all(model.state is State.FAILED for model in models.values()):
+        failure = ModelFailed("no model could be loaded; the server's log says why")
+    return transport.error_response(failure, more=told)
 
 
 def info(models: Models, max_rows: int) -> Response:

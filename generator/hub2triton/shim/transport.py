@@ -15,7 +15,7 @@ from hub2triton.shim.failure import Failure, Invalid
 from hub2triton.tasks.media import MediaAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from starlette.requests import Request
 
@@ -129,15 +129,16 @@ def _weight(text: str) -> float:
         return 1.0
 
 
-def error_response(failure: Failure, path: str = "") -> Response:
+def error_response(failure: Failure, path: str = "", more: Mapping[str, Any] | None = None) -> Response:
     """An error as the clients read it: a JSON object with `error`, never chunked.
 
     Args:
         failure: What is told.
         path: Of the request. Below /v1/ the error has OpenAI's form, with the text at the root too, which is the
             only place where some of its clients look for it.
+        more: What else stands in the object.
     """
-    content: dict[str, Any] = {"error": str(failure)}
+    content: dict[str, Any] = {"error": str(failure), **(more or {})}
     if failure.error_type is not None:
         content["error_type"] = failure.error_type
     if path.startswith("/v1/"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,10 @@ class Triton:
     def __init__(self, address: str) -> None:
         self.address = address
         # gRPC would otherwise send even local connections through the proxy of the environment.
-        self._client = triton.InferenceServerClient(address, channel_args=[("grpc.enable_http_proxy", 0)])
+        # A Triton that was started again is to be found at once, and not in the two minutes that gRPC may wait.
+        channel = [("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 1000)]
+        self._client = triton.InferenceServerClient(address, channel_args=channel)
+        self._under_way: Counter[str] = Counter()
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -57,12 +61,14 @@ class Triton:
             index = await self._client.get_model_repository_index()
             found = {}
             for entry in index.models:
-                if not entry.state:  # in the folder, but nobody has asked Triton to load it
-                    continue
+                before = known.get(entry.name)
+                if not entry.state and (before is None or before.spec is None):
+                    continue  # in the folder, but nobody has asked Triton to load it
                 state = STATES.get(entry.state, State.FAILED)
                 if state is State.FAILED and entry.reason in BETWEEN_LOADS:
                     state = State.LOADING
-                before = known.get(entry.name)
+                if state is State.LOADING and before is not None and before.spec is not None:
+                    state = State.RECOVERING  # what it is for is only known of one that has been ready
                 if state is not State.READY:  # by what it was, it is still found by its Hub id
                     found[entry.name] = replace(before or Model(entry.name, state), state=state, reason=entry.reason)
                 elif before is not None and before.state is State.READY and not fresh:
@@ -79,8 +85,13 @@ class Triton:
         Cancelling this cancels what is under way in Triton.
 
         Raises:
+            Overloaded: As many requests are under way as the model's queue holds.
             Failure: As Triton's own error says.
         """
+        # Counted here and not by Triton: with a queue policy of any kind, its batcher sleeps for half a second, again
+        # and again, while requests wait (2.51: it misses the end of an execution, and makes no batch ready ahead).
+        if self._under_way[model.name] >= model.max_queue_size:
+            raise Overloaded("the model has more requests waiting than its queue holds; try again later")
         parameters = json.dumps(dict(call.parameters)).encode()
         room = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
 
@@ -107,10 +118,13 @@ class Triton:
             array = arrays[tensor.name]
             inputs.append(triton.InferInput(tensor.name, list(array.shape), tensor.datatype.value))
             inputs[-1].set_data_from_numpy(array)
+        self._under_way[model.name] += 1
         try:
             result = await self._client.infer(model.name, inputs)
         except InferenceServerException as error:
             raise _failure(error) from None
+        finally:
+            self._under_way[model.name] -= 1
         found = {tensor.name: result.as_numpy(tensor.name) for tensor in model.outputs}
         return tensors.answers(found, model.outputs)
 
@@ -137,6 +151,7 @@ class Triton:
             outputs=tuple(_tensor(entry) for entry in config.output),
             max_batch_size=config.max_batch_size,
             max_text_length=int(parameters.get("max_text_length", Model.max_text_length)),
+            max_queue_size=int(parameters.get("max_queue_size", Model.max_queue_size)),
         )
 
 

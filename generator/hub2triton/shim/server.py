@@ -1,0 +1,44 @@
+"""The HTTP server of the shim, which stops in order."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from hub2triton.shim.app import Shim
+
+GRACE_S = 2
+"""How long answers that are already there may take on their way to slow callers when the server stops."""
+
+
+class Server(uvicorn.Server):
+    """Told to stop, it first refuses new requests, and says so of its health, until those it has are answered.
+
+    uvicorn's own way closes the port at once: callers and load balancers would get no answer instead of a 503.
+    """
+
+    def __init__(self, config: uvicorn.Config, shim: Shim, drain_s: float) -> None:
+        """Stops within `drain_s` seconds, whatever is still under way then."""
+        super().__init__(config)
+        self._shim = shim
+        self._drain_s = drain_s
+        self._until = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """A signal: the first ends it in order, the second at once."""
+        if self._shim.stopping:
+            self.should_exit = self.force_exit = True
+        else:
+            self._until = time.monotonic() + self._drain_s
+            self._shim.stopping = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to close the port now; uvicorn asks ten times a second."""
+        done = self._shim.metrics.in_flight == 0 or time.monotonic() >= self._until
+        self.should_exit = self.should_exit or (self._shim.stopping and done)
+        return await super().on_tick(counter)
