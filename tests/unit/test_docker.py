@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from tests.e2e.service import free_ports
@@ -486,3 +487,13 @@ def test_every_variable_is_explained(entrypoint: ModuleType) -> None:
         "HUB2TRITON_OUTPUT",
         "HUB2TRITON_GENERATE_ARG",
     }
+
+
+def test_the_manifests_for_kubernetes() -> None:
+    manifests = list(yaml.safe_load_all((DOCKER / "kubernetes.yaml").read_text()))
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.30", strict=True)
+    (deployment,) = (manifest for manifest in manifests if manifest["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/dev/shm", "/tmp"}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
