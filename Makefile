@@ -60,7 +60,7 @@ format: venv
 	$(BIN)/ruff format
 
 bench: venv
-	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist
