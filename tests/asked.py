@@ -32,14 +32,26 @@ class Asked:
 
     Attributes:
         rows: The most rows of a request, so that long lists make several.
+        folder: The generated one.
     """
 
-    def __init__(self, task: str, folder: Path, output: Path, *, rows: int = 5) -> None:
+    def __init__(self, task: str, folder: Path, output: Path, *, rows: int = 5, **options: Any) -> None:
+        """Generates and loads it.
+
+        Args:
+            task: What it is to do.
+            folder: The model's own files.
+            output: The model repository.
+            rows: As above.
+            options: More of generate-repo's.
+        """
         self.rows = rows
-        plan = generation.plan(Options(model=str(folder), output=output, task=task, name=f"{task}-{folder.name}"))
+        name = f"{task}-{folder.name}"
+        plan = generation.plan(Options(model=str(folder), output=output, task=task, name=name, **options))
         generation.write(plan, force=False)
+        self.folder = output / plan.name
         self.spec, self.outputs = plan.spec, plan.variant.outputs
-        self.model = generated.initialized(output / plan.name)
+        self.model = generated.initialized(self.folder)
         torch.set_num_threads(1)  # for models as small as these, a team of threads only costs
 
     def call(self, inputs: Any, profile: Profile = Profile.TOOLKIT, **parameters: Any) -> Call:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.exported import Exported
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -49,3 +51,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return place
 
     return build
+
+
+@pytest.fixture(scope="session")
+def exported(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Tiny models generated with --onnx, each exported once: `exported("text-classification", "bart_nli")`."""
+    from tests.exported import Exported
+
+    return Exported(tiny, tmp_path_factory.mktemp("exported"))

@@ -14,8 +14,9 @@ from google.protobuf import json_format, text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from hub2triton import tasks
-from hub2triton.generate import render
-from hub2triton.generate.options import Options
+from hub2triton.generate import render, tuning
+from hub2triton.generate.export.graph_plan import GraphPlan
+from hub2triton.generate.options import DType, Exporter, Options
 from hub2triton.generate.plan import Plan
 from hub2triton.generate.source import Origin, Source
 
@@ -26,6 +27,7 @@ MODEL_ID = "acme/tiny-model"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 VARIANTS = [(spec, library) for spec in tasks.SPECS for library in spec.variants]
+WITH_GRAPHS = [(spec, library) for spec, library in VARIANTS if spec.onnx is not None]
 VARIANT_NAMES = [f"{spec.name}--{library.value}" for spec, library in VARIANTS]
 
 _names = (f"generated_{number}" for number in itertools.count())
@@ -33,8 +35,9 @@ _names = (f"generated_{number}" for number in itertools.count())
 
 def plan_of(spec: TaskSpec, library: Library, **options: Any) -> Plan:
     """The plan of a model on the Hub, whose files do not matter."""
+    given = Options(model=MODEL_ID, output=Path("model_repository"), **options)
     return Plan(
-        options=Options(model=MODEL_ID, output=Path("model_repository"), **options),
+        options=given,
         source=Source(Origin.HUB, MODEL_ID, REVISION, None, None, ()),
         spec=spec,
         library=library,
@@ -44,12 +47,14 @@ def plan_of(spec: TaskSpec, library: Library, **options: Any) -> Plan:
         max_batch_size=spec.max_batch_size,
         files=(),
         decisions=(),
+        instances=tuning.instances(given)[0],
+        graph=GraphPlan(DType.FP32, Exporter.TRANSFORMERS, (), (), insists=False) if given.onnx else None,
     )
 
 
-def files_of(spec: TaskSpec, library: Library) -> dict[str, bytes]:
+def files_of(spec: TaskSpec, library: Library, **options: Any) -> dict[str, bytes]:
     """The text files of a variant, by path."""
-    return render.render(plan_of(spec, library))
+    return render.render(plan_of(spec, library, **options))
 
 
 def parsed(config: str | bytes) -> ModelConfig:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from transformers import AutoModelForAudioClassification
-
+from . import label_scores
 from .audio_model import AudioModel
-from .ranked import limit
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
 
+    from .label_scores import Function
     from .settings import Settings
 
-Function = Literal["sigmoid", "softmax", "none"]
+    Array = np.ndarray[Any, Any]
 
 
 class AudioClassifier(AudioModel):
@@ -25,10 +24,10 @@ class AudioClassifier(AudioModel):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForAudioClassification)
+        super().__init__(settings, "AutoModelForAudioClassification")
         self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
 
-    def best(self, logits: torch.Tensor, top_k: int | None, function: Function | None) -> dict[str, Any]:
+    def best(self, logits: Array, top_k: int | None, function: Function | None) -> dict[str, Any]:
         """The labels of one sound with their scores, the best first.
 
         Args:
@@ -36,17 +35,9 @@ class AudioClassifier(AudioModel):
             top_k: How many; None for all.
             function: What makes scores of logits; None for what the model's own kind asks for.
         """
-        scores = self._scores(logits, function or self._function())
-        found, order = scores.topk(limit(top_k, len(self.labels)))
-        return {"label": [self.labels[index] for index in order.tolist()], "score": found.numpy()}
-
-    def _scores(self, logits: torch.Tensor, function: Function) -> torch.Tensor:
-        if function == "none":
-            return logits
-        return logits.sigmoid() if function == "sigmoid" else logits.softmax(-1)
+        scores = label_scores.scores(logits, function or self._function())
+        return label_scores.best(self.labels, scores, top_k)
 
     def _function(self) -> Function:
-        kind = self.config.problem_type
-        if kind == "regression":
-            return "none"
-        return "sigmoid" if kind == "multi_label_classification" else "softmax"
+        # As the pipeline does: of texts and images a single label is a yes or no of its own, of sounds it is not.
+        return label_scores.function_of(self.config) if self.config.problem_type else "softmax"

@@ -1,21 +1,20 @@
-"""A torch model that reads sounds: its feature extractor, and forward passes of sounds of several lengths."""
+"""A model that reads sounds: its feature extractor, and forward passes of sounds of several lengths."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from transformers import AutoFeatureExtractor
 
-from . import checkpoint
+from . import engine
 from .batch import grouped
 from .error import InvalidInput
+from .frames import Frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import numpy as np
 
     from .settings import Settings
 
@@ -32,8 +31,8 @@ class Features:
         samples: How many samples the sound has.
     """
 
-    values: torch.Tensor
-    mask: torch.Tensor | None
+    values: Array
+    mask: Array | None
     samples: int
 
 
@@ -43,28 +42,29 @@ class AudioModel:
     Attributes:
         extractor: It makes of a sound what the model reads.
         rate: Samples in a second of the sounds that it takes.
-        model: In evaluation mode, on the instance's device.
+        engine: What computes the model.
         config: The model's own.
+        frames: How many frames it makes of a sound.
     """
 
-    def __init__(self, settings: Settings, auto_class: Any) -> None:
+    def __init__(self, settings: Settings, auto_class: str) -> None:
         """Loads both.
 
         Args:
             settings: Where from, onto which device, in which dtype.
-            auto_class: Such as transformers' AutoModelForCTC.
+            auto_class: The class of transformers that has the model's head, such as AutoModelForCTC.
 
         Raises:
             ValueError: The files hold no trained head of this class.
         """
-        self.device = settings.device
         self.rows = settings.sub_batch_size
         self.extractor = AutoFeatureExtractor.from_pretrained(  # type: ignore[no-untyped-call]
             settings.weights(), trust_remote_code=settings.trust_remote_code
         )
         self.rate: int = self.extractor.sampling_rate
-        self.model = checkpoint.load(settings, auto_class)
-        self.config = self.model.config
+        self.engine = engine.load(settings, auto_class)
+        self.config = self.engine.config
+        self.frames = Frames.of(self.config)
         # Where the first layer takes its norm over time ("group"), silence at the end changes every frame, and a mask
         # does not help: only sounds of one length may share a batch. Models with "layer" take each frame by itself.
         self.masks = getattr(self.config, "feat_extract_norm", None) == "layer"
@@ -76,30 +76,28 @@ class AudioModel:
             InvalidInput: The sound is too short for a single frame.
         """
         try:
-            found = self.extractor(samples, sampling_rate=self.rate, return_tensors="pt", **options)
+            found = self.extractor(samples, sampling_rate=self.rate, return_tensors="np", **options)
         except (ValueError, RuntimeError, AssertionError) as error:  # the extractors have no check of it
             if len(samples) > self.rate:
                 raise
             raise InvalidInput(_too_short(len(samples) / self.rate)) from error
-        values, mask = found[self.model.main_input_name][0], found.get("attention_mask")
-        if values.ndim == 1 and self._frames(len(values)) < 1:
+        values, mask = found[self.extractor.model_input_names[0]][0], found.get("attention_mask")
+        if values.ndim == 1 and self.frames.count(len(values)) < 1:
             raise InvalidInput(_too_short(len(samples) / self.rate))
         return Features(values, None if mask is None else mask[0], len(samples))
 
-    @torch.inference_mode()
-    def logits(self, sounds: Sequence[Features]) -> list[torch.Tensor]:
+    def logits(self, sounds: Sequence[Features]) -> list[Array]:
         """What the model says of each sound: FP32 [labels], or [frames, labels] without the frames of padding."""
-        found: dict[int, torch.Tensor] = {}
+        found: dict[int, Array] = {}
         for batch in self._batches(sounds):
             rows = [sounds[index] for index in batch]
+            inputs = {self.extractor.model_input_names[0]: _padded([row.values for row in rows])}
+            if self.masks or rows[0].mask is not None:
+                inputs["attention_mask"] = _padded([_mask(row) for row in rows])
             longest = max(len(row.values) for row in rows)
-            padded = any(len(row.values) < longest for row in rows)
-            inputs = {self.model.main_input_name: self._padded([row.values for row in rows]).to(self.model.dtype)}
-            if padded or rows[0].mask is not None:
-                masks = [torch.ones(len(row.values)) if row.mask is None else row.mask for row in rows]
-                inputs["attention_mask"] = self._padded(masks).long()
-            for index, row, logits in zip(batch, rows, self.model(**inputs).logits.float().cpu(), strict=True):
-                found[index] = logits[: self._frames(len(row.values))] if padded and logits.ndim > 1 else logits
+            for index, row, logits in zip(batch, rows, self.engine.run(inputs)["logits"], strict=True):
+                shorter = len(row.values) < longest and logits.ndim > 1
+                found[index] = logits[: self.frames.count(len(row.values))] if shorter else logits
         return [found[index] for index in range(len(sounds))]
 
     def _batches(self, sounds: Sequence[Features]) -> Iterator[list[int]]:
@@ -114,13 +112,19 @@ class AudioModel:
             for start in range(0, len(group), self.rows):
                 yield group[start : start + self.rows]
 
-    def _padded(self, rows: Sequence[torch.Tensor]) -> torch.Tensor:
-        return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True).to(self.device)
 
-    def _frames(self, samples: int) -> int:
-        """The frames that a model makes of samples; as many as samples where it cannot tell."""
-        lengths = getattr(self.model, "_get_feat_extract_output_lengths", None)
-        return samples if lengths is None else int(lengths(torch.tensor(samples)))
+def _mask(row: Features) -> Array:
+    """Of a sound whose extractor gives none, all is meant."""
+    return np.ones(len(row.values), dtype=np.int64) if row.mask is None else row.mask.astype(np.int64)
+
+
+def _padded(rows: Sequence[Array]) -> Array:
+    """A batch: the rows with zeros behind the shorter ones."""
+    longest = max(len(row) for row in rows)
+    padded = np.zeros((len(rows), longest, *rows[0].shape[1:]), dtype=rows[0].dtype)
+    for place, row in zip(padded, rows, strict=True):
+        place[: len(row)] = row
+    return padded
 
 
 def _too_short(seconds: float) -> str:

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import torch
-from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from . import best_of, causality, torch_text
@@ -19,7 +18,7 @@ from .details import checked as checked_details
 from .details import details
 from .error import InvalidInput
 from .generation import SAMPLING, checked, generate
-from .text_model import TextModel
+from .torch_text_model import TorchTextModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +39,7 @@ class _Prompt:
     at_most: int
 
 
-class CausalModel(TextModel):
+class CausalModel(TorchTextModel):
     """The model of a folder with its head for the next token.
 
     Attributes:
@@ -51,7 +50,7 @@ class CausalModel(TextModel):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForCausalLM)
+        super().__init__(settings, "AutoModelForCausalLM")
         self.tokenizer.padding_side = self.tokenizer.truncation_side = "left"
         self.positions = torch_text.positions(self.model)
         self.limit = settings.positive("max_new_tokens", MAX_NEW_TOKENS)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from .text_model import TextModel
+    from .torch_text_model import TorchTextModel
 
 ROUNDING = 0.02
 """Scores that differ by less than this part of their range are the same, in bf16 too."""
 
 
-def sees_only_back(model: TextModel) -> bool:
+def sees_only_back(model: TorchTextModel) -> bool:
     """Whether a token changes no score before it, so that one pass through a text gives the scores of all its tokens.
 
     It does in XLNet and XLM, and in BERT and its kind where they were not made decoders.

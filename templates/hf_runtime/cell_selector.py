@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
-from transformers import AutoModelForTableQuestionAnswering
 
 from .batch import in_sub_batches
 from .error import InvalidInput
 from .table import TableQuestion
 from .table_reader import TableAnswer, TableOptions, cuts
-from .text_model import TextModel
+from .torch_text_model import TorchTextModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +31,11 @@ Selected = set[tuple[int, int]]
 """Rows and columns of cells."""
 
 
-class CellSelector(TextModel):
+class CellSelector(TorchTextModel):
     """The model of a folder."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForTableQuestionAnswering)
+        super().__init__(settings, "AutoModelForTableQuestionAnswering")
         self.batch_size = settings.sub_batch_size
         names = getattr(self.config, "aggregation_labels", None) or {}
         self.aggregators = {int(index): name for index, name in names.items()}
@@ -74,7 +73,7 @@ class CellSelector(TextModel):
             With each answer, the cells that the next question goes on from.
         """
         rows = [self._encoded(question, before, cut=cut) for question, before in asked]
-        encoded = self.pad(rows)
+        encoded = self.padded(rows)
         output = self.forward(encoded)
         logits = output.logits.float().cpu()
         aggregation = output.logits_aggregation.float().cpu() if self.aggregators else None

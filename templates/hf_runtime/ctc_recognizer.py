@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import AutoModelForCTC, AutoTokenizer
+import numpy as np
+from transformers import AutoConfig, AutoTokenizer
 
 from .audio_model import AudioModel
 from .error import InvalidInput
@@ -13,8 +13,6 @@ from .speech import Cut, Part, Speech, SpeechOptions, Transcript, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
 
     from .settings import Settings
 
@@ -35,9 +33,11 @@ class CtcRecognizer(AudioModel):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForCTC)
+        super().__init__(settings, "AutoModelForCTC")
         self.tokenizer = AutoTokenizer.from_pretrained(settings.weights(), trust_remote_code=settings.trust_remote_code)
-        self.align_to: int = getattr(self.config, "inputs_to_logits_ratio", 1)
+        # Its class works it out, so it is not among the values that come with a graph.
+        config = AutoConfig.from_pretrained(settings.weights(), trust_remote_code=settings.trust_remote_code)
+        self.align_to: int = getattr(config, "inputs_to_logits_ratio", 1)
         self.longest = settings.positive("max_chunk_seconds", MAX_CHUNK_SECONDS)
 
     def speech(self, samples: Array) -> Speech:
@@ -65,10 +65,10 @@ class CtcRecognizer(AudioModel):
             parts += own
         # As the pipelines do: the mask belongs to all features, also where the model has no use for it.
         features = [self.features(part.samples, return_attention_mask=True) for part in parts]
-        tokens: list[list[torch.Tensor]] = [[] for _ in sounds]
+        tokens: list[list[Array]] = [[] for _ in sounds]
         for owner, part, logits in zip(owners, parts, self.logits(features), strict=True):
-            tokens[owner].append(self._own(part, logits.argmax(dim=-1)))
-        return [self._transcript(torch.cat(found), unit) for found in tokens]
+            tokens[owner].append(self._own(part, logits.argmax(axis=-1)))
+        return [self._transcript(np.concatenate(found), unit) for found in tokens]
 
     def _parts(self, samples: Array, options: SpeechOptions) -> list[Part]:
         seconds = seconds_of(options, self.longest)
@@ -76,9 +76,9 @@ class CtcRecognizer(AudioModel):
             return [Part(samples, 0, 0)]
         seconds = seconds or min(CHUNK_SECONDS, self.longest)
         cut = Cut.of(seconds, options.get("stride_length_s"), self.rate, self.align_to)
-        return [part for part in cut.parts(samples) if self._frames(len(part.samples)) > 0]
+        return [part for part in cut.parts(samples) if self.frames.count(len(part.samples)) > 0]
 
-    def _own(self, part: Part, tokens: torch.Tensor) -> torch.Tensor:
+    def _own(self, part: Part, tokens: Array) -> Array:
         """The tokens of a part without those that it shares with its neighbours."""
         if not part.left and not part.right:
             return tokens
@@ -87,7 +87,7 @@ class CtcRecognizer(AudioModel):
         left, right = (round(side / length * count) for side in (left, right))
         return tokens[left : count - right]
 
-    def _transcript(self, tokens: torch.Tensor, unit: str | None) -> Transcript:
+    def _transcript(self, tokens: Array, unit: str | None) -> Transcript:
         text = str(self.tokenizer.decode(tokens, skip_special_tokens=False))
         if unit is None:
             return Transcript(text)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from .text_model import TextModel
     from .token_scores import Scores
+    from .torch_text_model import TorchTextModel
 
 Details = dict[str, Any]
 """`tokens`, `prefill`, and `top_tokens` where they were asked for, as text-generation-inference writes them."""
@@ -49,7 +49,7 @@ def checked(options: DetailOptions) -> int:
 
 
 def details(
-    model: TextModel,
+    model: TorchTextModel,
     rows: Sequence[tuple[Sequence[int], Sequence[int]]],
     options: DetailOptions,
     encoded: Mapping[str, torch.Tensor] | None = None,

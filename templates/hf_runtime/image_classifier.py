@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import AutoModelForImageClassification
 
 from . import label_scores
 from .vision_model import VisionModel
@@ -28,13 +27,13 @@ class ImageClassifier(VisionModel):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForImageClassification)
-        self.labels = [self.label(index) for index in range(self.model.config.num_labels)]
+        super().__init__(settings, "AutoModelForImageClassification")
+        self.labels = [self.label(index) for index in range(self.config.num_labels)]
 
     def scores(self, pictures: Sequence[Picture], function: Function | None) -> Array:
         """FP32 [pictures, labels]: the logits through `function`, or through what the model's own kind asks for."""
-        logits = np.concatenate([outputs.logits.numpy() for outputs in self.forward(pictures)])
-        return label_scores.scores(logits, function or label_scores.function_of(self.model.config))
+        logits = np.concatenate([outputs["logits"] for outputs in self.run(pictures)])
+        return label_scores.scores(logits, function or label_scores.function_of(self.config))
 
     def best(self, scored: Array, top_k: int) -> dict[str, Any]:
         """The labels of one picture with their scores, the best first."""

@@ -1,10 +1,10 @@
-"""A torch model that looks at images and reads texts: its image processor beside its tokenizer."""
+"""A model that looks at images and reads texts: its image processor beside its tokenizer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
 from .picture import ImageLooker, processor_of
 from .text_model import TextModel
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .picture import Picture
     from .settings import Settings
 
+    Array = np.ndarray[Any, Any]
+
 MASK = "pixel_mask"
 """What models are told by that take images of several sizes at once: 1 where there is image, 0 where there is none."""
 
@@ -22,12 +24,13 @@ MASK = "pixel_mask"
 class ImageTextModel(ImageLooker, TextModel):
     """The tokenizer, the image processor and the model of a folder."""
 
-    def __init__(self, settings: Settings, auto_class: Any) -> None:
+    def __init__(self, settings: Settings, auto_class: str) -> None:
         """Loads them.
 
         Args:
             settings: Where from, onto which device, in which dtype.
-            auto_class: Such as transformers' AutoModelForZeroShotImageClassification.
+            auto_class: The class of transformers that has the model's head, such as
+                AutoModelForZeroShotImageClassification.
 
         Raises:
             ValueError: The files hold no trained model of this class.
@@ -41,20 +44,18 @@ class ImageTextModel(ImageLooker, TextModel):
         """Equal for pictures that `side_by_side` takes."""
         return MASK in picture.inputs or picture.shapes
 
-    def side_by_side(self, pictures: Sequence[Picture]) -> dict[str, torch.Tensor]:
+    def side_by_side(self, pictures: Sequence[Picture]) -> dict[str, Array]:
         """The inputs of a batch of pictures: of equal size, or padded at the right and below where a mask says so."""
         batch = {}
         for name in pictures[0].inputs:
-            tensors = [picture.inputs[name] for picture in pictures]
-            if len({tensor.shape for tensor in tensors}) > 1:
-                height, width = (max(tensor.shape[axis] for tensor in tensors) for axis in (-2, -1))
-                tensors = [_padded(tensor, height, width) for tensor in tensors]
-            batch[name] = torch.cat(tensors)
-        return {name: self._placed(tensor) for name, tensor in batch.items()}
-
-    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self.device, self.model.dtype if tensor.is_floating_point() else None)
+            arrays = [picture.inputs[name] for picture in pictures]
+            if len({array.shape for array in arrays}) > 1:
+                height, width = (max(array.shape[axis] for array in arrays) for axis in (-2, -1))
+                arrays = [_padded(array, height, width) for array in arrays]
+            batch[name] = np.concatenate(arrays)
+        return batch
 
 
-def _padded(tensor: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    return torch.nn.functional.pad(tensor, (0, width - tensor.shape[-1], 0, height - tensor.shape[-2]))
+def _padded(array: Array, height: int, width: int) -> Array:
+    behind = [(0, 0)] * (array.ndim - 2) + [(0, height - array.shape[-2]), (0, width - array.shape[-1])]
+    return np.pad(array, behind)

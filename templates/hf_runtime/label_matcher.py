@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import AutoModelForZeroShotImageClassification
 
 from . import label_scores
 from .batch import grouped
@@ -43,7 +42,7 @@ class LabelMatcher(ImageTextModel):
     """A model with one tower for images and one for texts, such as CLIP or SigLIP."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForZeroShotImageClassification)
+        super().__init__(settings, "AutoModelForZeroShotImageClassification")
         self.is_siglip = "siglip" in self.config.model_type
         if self.is_siglip:
             self.window = min(self.window, SIGLIP_LENGTH)
@@ -77,23 +76,23 @@ class LabelMatcher(ImageTextModel):
             answers.append(label_scores.best(choice.labels, scored))
         return answers
 
-    def _tokens(self, texts: Sequence[str], max_length: int | None) -> Any:
+    def _tokens(self, texts: Sequence[str], max_length: int | None) -> dict[str, Array]:
         special: int = self.tokenizer.num_special_tokens_to_add()
         if max_length is not None and max_length <= special:
             raise InvalidInput(
                 f"parameter 'max_length' must be at least {special + 1} for this model, not {max_length}"
             )
         size = min(self.window, max_length or self.window)
-        return self.encode(texts, max_length=size, padding="max_length" if self.is_siglip else True)
+        return self.pad(self.tokens(texts, max_length=size), size if self.is_siglip else 0)
 
-    def _logits(self, pictures: Sequence[Picture], tokens: Any) -> list[Array]:
+    def _logits(self, pictures: Sequence[Picture], tokens: dict[str, Array]) -> list[Array]:
         """For each picture, how well it fits each text: FP32 [texts]."""
         found: dict[int, Array] = {}
         for group in grouped(range(len(pictures)), key=lambda index: self.alike(pictures[index])):
             images = self.side_by_side([pictures[index] for index in group])
             parts = []
             for start in range(0, len(tokens["input_ids"]), TEXTS_AT_ONCE):
-                texts = {name: tensor[start : start + TEXTS_AT_ONCE] for name, tensor in tokens.items()}
-                parts.append(self.forward({**texts, **images}).logits_per_image.float().cpu().numpy())
+                texts = {name: array[start : start + TEXTS_AT_ONCE] for name, array in tokens.items()}
+                parts.append(self.engine.run({**texts, **images})["logits_per_image"])
             found.update(zip(group, np.concatenate(parts, axis=1), strict=True))
         return [found[index] for index in range(len(pictures))]

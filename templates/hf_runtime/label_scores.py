@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .activation import sigmoid
 from .ranked import limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Array = np.ndarray[Any, Any]
+
+__all__ = ["Function", "best", "function_of", "scores", "sigmoid", "softmax"]
 
 Function = Literal["sigmoid", "softmax", "none"]
 
@@ -45,9 +48,3 @@ def softmax(logits: Array) -> Array:
     powers: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
     total: Array = powers / powers.sum(axis=-1, keepdims=True)
     return total
-
-
-def sigmoid(logits: Array) -> Array:
-    """Of each number; far below zero it is 0, without a warning."""
-    halves: Array = (1 + np.tanh(logits / 2)) / 2
-    return halves

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import AutoModelForMaskedLM
+import numpy as np
 
+from . import ranked
 from .batch import in_sub_batches
 from .error import InvalidInput
-from .ranked import limit
+from .label_scores import softmax
 from .text_model import TextModel
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from .settings import Settings
     from .text_model import Tokens
+
+    Array = np.ndarray[Any, Any]
 
 MAX_LOGITS = 2**28
 """Numbers that the head may give at once, 1 GiB as FP32: one for each token of the vocabulary and each of the texts, so
@@ -40,7 +42,7 @@ class MaskFiller(TextModel):
         Raises:
             ValueError: The tokenizer has no mask token.
         """
-        super().__init__(settings, AutoModelForMaskedLM)
+        super().__init__(settings, "AutoModelForMaskedLM")
         if self.tokenizer.mask_token is None:
             raise ValueError("the model does not fit fill-mask: its tokenizer has no mask token. Choose another model")
         self.mask: str = self.tokenizer.mask_token
@@ -84,44 +86,49 @@ class MaskFiller(TextModel):
             size=max(1, MAX_LOGITS // (longest * self.config.get_text_config().vocab_size)),
         )
 
-    def _fill(self, rows: list[Tokens], top_k: int, wanted: torch.Tensor | None) -> list[dict[str, Any]]:
+    def _fill(self, rows: list[Tokens], top_k: int, wanted: Array | None) -> list[dict[str, Any]]:
         """What `fill` answers, for rows that go through the model at once; `wanted` are the only tokens to choose."""
-        encoded = self.pad(rows)
-        masks = encoded["input_ids"] == self.tokenizer.mask_token_id
-        # Only the masks' own logits are kept: those of all tokens are by far the largest thing here.
-        logits = self.forward(encoded).logits[masks.to(self.device)].float()
-        probabilities = logits.softmax(dim=-1)
-        if wanted is not None:
-            probabilities = probabilities[:, wanted.to(probabilities.device)]
-        values, tokens = probabilities.topk(limit(top_k, probabilities.shape[-1]))
-        found = tokens.cpu() if wanted is None else wanted[tokens.cpu()]
-        numbers = masks.sum(dim=1).tolist()
-        return [
-            self._candidates(torch.tensor(row["input_ids"]), scores, chosen)
-            for row, scores, chosen in zip(rows, values.cpu().split(numbers), found.split(numbers), strict=True)
-        ]
+        logits = self.run(rows)["logits"]
+        answers = []
+        for row, own in zip(rows, logits, strict=True):
+            ids = np.array(row["input_ids"])
+            masks = np.flatnonzero(ids == self.tokenizer.mask_token_id)
+            probabilities = softmax(own[masks])
+            if wanted is not None:
+                probabilities = probabilities[:, wanted]
+            count = ranked.limit(top_k, probabilities.shape[-1])
+            chosen = np.stack([ranked.best(one, count) for one in probabilities])
+            scores = np.take_along_axis(probabilities, chosen, axis=-1)
+            answers.append(self._candidates(ids, masks, scores, chosen if wanted is None else wanted[chosen]))
+        return answers
 
-    def _candidates(self, ids: torch.Tensor, scores: torch.Tensor, tokens: torch.Tensor) -> dict[str, Any]:
-        """Of one text: its ids [tokens], and for each of its masks the scores and tokens of [masks, candidates]."""
-        positions = (ids == self.tokenizer.mask_token_id).nonzero().squeeze(-1)
-        single = len(positions) == 1  # else the other masks stay visible, as transformers has it
+    def _candidates(self, ids: Array, masks: Array, scores: Array, tokens: Array) -> dict[str, Any]:
+        """The answer for one text.
+
+        Args:
+            ids: Of its tokens, [tokens].
+            masks: Where among them its masks are, [masks].
+            scores: FP32 [masks, candidates].
+            tokens: Of the same shape.
+        """
+        single = len(masks) == 1  # else the other masks stay visible, as transformers has it
         sequences = []
-        for position, row in zip(positions, tokens, strict=True):
+        for mask, row in zip(masks, tokens, strict=True):
             for token in row:
-                filled = ids.clone()
-                filled[position] = token
+                filled = ids.copy()
+                filled[mask] = token
                 filled = filled[filled != self.tokenizer.pad_token_id]
-                sequences.append(self.tokenizer.decode(filled, skip_special_tokens=single))
-        flat = tokens.reshape(-1).tolist()
+                sequences.append(self.tokenizer.decode(filled.tolist(), skip_special_tokens=single))
+        flat = tokens.ravel().tolist()
         return {
             "token": flat,
             "token_str": [self.tokenizer.decode([token]) for token in flat],
             "sequence": sequences,
-            "score": scores.reshape(-1).numpy(),
-            "mask_index": torch.arange(len(positions)).repeat_interleave(tokens.shape[1]).tolist(),
+            "score": scores.ravel(),
+            "mask_index": np.repeat(np.arange(len(masks)), tokens.shape[1]),
         }
 
-    def _ids(self, targets: list[str]) -> torch.Tensor:
+    def _ids(self, targets: list[str]) -> Array:
         """The tokens of the targets, each once; of one that is no token by itself, its first one."""
         ids = []
         for target in targets:
@@ -136,7 +143,7 @@ class MaskFiller(TextModel):
             raise InvalidInput(
                 "parameter 'targets' holds no word that this model has a token for; leave it out for all"
             )
-        return torch.tensor(list(dict.fromkeys(ids)))
+        return np.array(list(dict.fromkeys(ids)))
 
     @cached_property
     def _vocabulary(self) -> dict[str, int]:

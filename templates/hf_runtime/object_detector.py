@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForObjectDetection
 
+from .model_output import ModelOutput
 from .vision_model import VisionModel
 
 if TYPE_CHECKING:
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from .picture import Picture
     from .settings import Settings
+    from .vision_model import Outputs
 
 
 class ObjectDetector(VisionModel):
     """The model of a folder with its detection head."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForObjectDetection)
+        super().__init__(settings, "AutoModelForObjectDetection")
         if not hasattr(self.processor, "post_process_object_detection"):
             raise ValueError(
                 f"the model's image processor, {type(self.processor).__name__}, does not say how boxes are read from "
@@ -36,11 +37,12 @@ class ObjectDetector(VisionModel):
         """
         return [
             self._objects(outputs, picture, threshold)
-            for outputs, picture in zip(self.forward(pictures), pictures, strict=True)
+            for outputs, picture in zip(self.run(pictures), pictures, strict=True)
         ]
 
-    def _objects(self, outputs: Any, picture: Picture, threshold: float) -> dict[str, Any]:
-        (found,) = self.processor.post_process_object_detection(outputs, threshold, torch.tensor([picture.size]))
+    def _objects(self, outputs: Outputs, picture: Picture, threshold: float) -> dict[str, Any]:
+        size = torch.tensor([picture.size])
+        (found,) = self.processor.post_process_object_detection(ModelOutput(outputs), threshold, size)
         return {
             "label": [self.label(int(index)) for index in found["labels"]],
             "score": found["scores"].numpy(),

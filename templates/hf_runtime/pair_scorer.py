@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack
 
-import torch
-from sentence_transformers import CrossEncoder
-
-from . import torch_device, torch_text
-from .error import InvalidInput
+from . import pair_modules
+from .pair_classifier import PairClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,48 +28,54 @@ class ScoreOptions(TypedDict, total=False):
     truncate: bool
 
 
+class Scorer(Protocol):
+    """What scores pairs.
+
+    Attributes:
+        outputs: Numbers that the model has for a pair.
+    """
+
+    outputs: int
+
+    def score(self, pairs: Sequence[Pair], *, raw: bool, truncate: bool) -> list[float]:
+        """Scores pairs, in batches of similar length.
+
+        Args:
+            pairs: At least one.
+            raw: Whether the model's own numbers are given, before its activation.
+            truncate: Whether a long pair is cut.
+
+        Raises:
+            InvalidInput: A pair is too long while it must not be cut.
+        """
+
+
 class PairScorer:
     """The cross-encoder of a folder, which has one output."""
 
     def __init__(self, settings: Settings) -> None:
-        torch_device.use_threads(settings)
-        self.batch_size = settings.sub_batch_size
-        self.model = CrossEncoder(
-            settings.weights(),
-            device=settings.device,
-            trust_remote_code=settings.trust_remote_code,
-            model_kwargs={"dtype": torch_device.dtype(settings)},
-        )
-        if self.model.num_labels != 1:
+        self._model = _scorer(settings)
+        if self._model.outputs != 1:
             raise ValueError(
-                f"sentence-ranking needs a cross-encoder with one output, but this model has {self.model.num_labels}; "
+                f"sentence-ranking needs a cross-encoder with one output, but this model has {self._model.outputs}; "
                 "generate it with --task text-classification"
             )
-        torch_text.allow_padding(self.model.tokenizer)
-        if self.model.transformers_model is not None:  # a tokenizer may know no window, or RoBERTa's two too many
-            window = torch_text.positions(self.model.transformers_model)
-            self.model.max_seq_length = min(self.model.max_seq_length or window, window)
 
     def scores(self, pairs: Sequence[Pair], **options: Unpack[ScoreOptions]) -> list[float]:
-        """Scores any number of pairs as `CrossEncoder.predict` does, in batches of pairs of similar length.
+        """Scores any number of pairs as `CrossEncoder.predict` does.
 
         Raises:
             InvalidInput: A pair too long while `truncate` is false.
         """
-        if not options.get("truncate", True):
-            self._refuse_long(pairs)
-        activation = torch.nn.Identity() if options.get("raw_scores") else None
-        found = self.model.predict(
-            list(pairs), batch_size=self.batch_size, activation_fn=activation, show_progress_bar=False
-        )
-        return [float(score) for score in found]
+        if not pairs:
+            return []
+        return self._model.score(pairs, raw=options.get("raw_scores", False), truncate=options.get("truncate", True))
 
-    def _refuse_long(self, pairs: Sequence[Pair]) -> None:
-        window = self.model.max_seq_length
-        for query, text in pairs:
-            tokens = len(self.model.tokenizer(query, text, truncation=False, verbose=False)["input_ids"])
-            if tokens > window:
-                raise InvalidInput(
-                    f"a query and its text have {tokens} tokens, but this model takes {window}; shorten them, "
-                    "or leave truncate on"
-                )
+
+def _scorer(settings: Settings) -> Scorer:
+    modules = pair_modules.read(Path(settings.weights()), own_code=settings.trust_remote_code)
+    if modules is not None:
+        return PairClassifier(settings, modules)
+    from .library_scorer import LibraryScorer
+
+    return LibraryScorer(settings)

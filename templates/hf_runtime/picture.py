@@ -10,10 +10,12 @@ from transformers import AutoImageProcessor
 from .error import InvalidInput
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
     from PIL import Image
 
     from .settings import Settings
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Picture:
         size: Height and width of the image as it was sent, in pixels.
     """
 
-    inputs: dict[str, torch.Tensor]
+    inputs: dict[str, Array]
     size: tuple[int, int]
 
     def __len__(self) -> int:
@@ -34,9 +36,9 @@ class Picture:
         return int(height * width)
 
     @property
-    def shapes(self) -> tuple[tuple[str, torch.Size], ...]:
+    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Equal for images that make a batch without padding."""
-        return tuple((name, tensor.shape) for name, tensor in sorted(self.inputs.items()))
+        return tuple((name, array.shape) for name, array in sorted(self.inputs.items()))
 
 
 class ImageLooker:
@@ -48,7 +50,7 @@ class ImageLooker:
     """
 
     processor: Any
-    inputs: set[str]
+    inputs: frozenset[str]
 
     def prepare(self, image: Image.Image) -> Picture:
         """Resizes and normalizes an image as the model was trained to see it.
@@ -58,7 +60,7 @@ class ImageLooker:
         """
         try:
             # Said, not guessed: an image of 3 pixels in height would be taken for one with its colours in front.
-            found = self.processor(images=image, input_data_format="channels_last", return_tensors="pt")
+            found = self.processor(images=image, input_data_format="channels_last", return_tensors="np")
         except (ValueError, ZeroDivisionError) as error:
             raise InvalidInput(
                 f"this model cannot take an image of {image.width} x {image.height} pixels ({error}); send a larger one"

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from transformers import AutoModelForQuestionAnswering
-
 from .answer_spans import AnswerSpans, Span
 from .error import InvalidInput
 from .text_model import TextModel
@@ -71,7 +69,7 @@ class QuestionReader(TextModel):
     """The extractive model of a folder, and what transformers' pipeline of this task did until it was removed."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForQuestionAnswering)
+        super().__init__(settings, "AutoModelForQuestionAnswering")
         self.batch_size = settings.sub_batch_size
         if not self.tokenizer.is_fast:
             raise ValueError(
@@ -171,16 +169,11 @@ class QuestionReader(TextModel):
 
     def _logits(self, windows: Sequence[Encoding]) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """The logits of each window's tokens to begin and to end an answer, both of shape [tokens]."""
-        encoded = self.pad(
+        output = self.run(
             [
-                {
-                    "input_ids": window.ids,
-                    "token_type_ids": window.type_ids,
-                    "attention_mask": window.attention_mask,
-                }
+                {"input_ids": window.ids, "token_type_ids": window.type_ids, "attention_mask": window.attention_mask}
                 for window in windows
             ]
         )
-        output = self.forward(encoded)
-        logits = [tensor.float().cpu().numpy() for tensor in (output.start_logits, output.end_logits)]
+        logits = (output["start_logits"], output["end_logits"])
         return [(start[: len(window)], end[: len(window)]) for window, start, end in zip(windows, *logits, strict=True)]

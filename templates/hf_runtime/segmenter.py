@@ -10,15 +10,12 @@ from transformers import (
     MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING,
     MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING,
     AutoConfig,
-    AutoModelForImageSegmentation,
-    AutoModelForInstanceSegmentation,
-    AutoModelForSemanticSegmentation,
-    AutoModelForUniversalSegmentation,
 )
 
 from . import class_map
 from .error import InvalidInput
 from .mask import MaskWriter
+from .model_output import ModelOutput
 from .vision_model import VisionModel
 
 if TYPE_CHECKING:
@@ -40,9 +37,9 @@ MASK_MEMORY_MB = 1024
 """Where config.pbtxt names no mask_memory_mb."""
 
 HEADS = (
-    (MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING, AutoModelForUniversalSegmentation),
-    (MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING, AutoModelForInstanceSegmentation),
-    (MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING, AutoModelForSemanticSegmentation),
+    (MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING, "AutoModelForUniversalSegmentation"),
+    (MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING, "AutoModelForInstanceSegmentation"),
+    (MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING, "AutoModelForSemanticSegmentation"),
 )
 LOGITS_DIMS = 4  # [images, classes, rows, columns]
 FLOAT_BYTES = 4
@@ -74,11 +71,11 @@ class Segmenter(VisionModel):
     def __init__(self, settings: Settings) -> None:
         config = AutoConfig.from_pretrained(settings.weights(), trust_remote_code=settings.trust_remote_code)
         fitting = (auto_class for mapping, auto_class in HEADS if type(config) in mapping)
-        super().__init__(settings, next(fitting, AutoModelForImageSegmentation))
+        super().__init__(settings, next(fitting, "AutoModelForImageSegmentation"))
         self.subtasks = [name for name in SUBTASKS if hasattr(self.processor, _method(name))]
         if not self.subtasks or "task_inputs" in self.inputs:
             raise ValueError(
-                f"{type(self.model).__name__} is not a model that cuts images into segments by the image alone; choose "
+                f"a model of type {config.model_type} does not cut images into segments by the image alone; choose "
                 "another model"
             )
         self.masks = MaskWriter(settings.threads)
@@ -93,19 +90,19 @@ class Segmenter(VisionModel):
         subtask = options.get("subtask", self.subtasks[0])
         if subtask not in self.subtasks:
             raise InvalidInput(f"this model cannot do the subtask {subtask!r}; it can do: {', '.join(self.subtasks)}")
-        found = zip(self.forward(pictures), pictures, strict=True)
+        found = zip(map(ModelOutput, self.run(pictures)), pictures, strict=True)
         if subtask == "semantic":
             return [self._classes(outputs, picture.size) for outputs, picture in found]
         return [self._objects(outputs, picture.size, subtask, options) for outputs, picture in found]
 
-    def _classes(self, outputs: Any, size: tuple[int, int]) -> dict[str, Any]:
+    def _classes(self, outputs: ModelOutput, size: tuple[int, int]) -> dict[str, Any]:
         """Segments of one class each, which cover the image."""
         scores, probabilities = self._scores(outputs)
         chosen = class_map.classes(scores, size)
         found = class_map.likelihoods(probabilities, chosen)
         return self._answer(list(found), list(found.values()), self.masks.write(chosen, list(found)))
 
-    def _scores(self, outputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def _scores(self, outputs: ModelOutput) -> tuple[torch.Tensor, torch.Tensor]:
         """What a model says of each class and place, and that as probabilities: FP32 [classes, rows, columns] each."""
         logits = outputs.logits if hasattr(outputs, "logits") else None
         if logits is not None and logits.ndim == LOGITS_DIMS:
@@ -115,7 +112,7 @@ class Segmenter(VisionModel):
         return scores, scores / scores.sum(dim=0, keepdim=True).clamp(min=1e-12)
 
     def _objects(
-        self, outputs: Any, size: tuple[int, int], subtask: Subtask, options: SegmentOptions
+        self, outputs: ModelOutput, size: tuple[int, int], subtask: Subtask, options: SegmentOptions
     ) -> dict[str, Any]:
         """Segments of one object each; in a panoptic answer also of what is no single object, such as the sky."""
         process, threshold = getattr(self.processor, _method(subtask)), options.get("threshold", 0.9)
@@ -150,7 +147,7 @@ def _method(subtask: Subtask) -> str:
     return f"post_process_{subtask}_segmentation"
 
 
-def _masks(outputs: Any, subtask: Subtask, threshold: float) -> int:
+def _masks(outputs: ModelOutput, subtask: Subtask, threshold: float) -> int:
     """How many masks an image processor enlarges to the size of an image."""
     logits = outputs.class_queries_logits if hasattr(outputs, "class_queries_logits") else outputs.logits
     if subtask == "instance":

@@ -1,18 +1,20 @@
-"""A sentence-transformers model: from texts to one vector each."""
+"""A sentence-transformers model, or a plain one: from texts to one vector each."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack
 
 import numpy as np
-from sentence_transformers import SentenceTransformer
 
-from . import torch_device, torch_text
+from . import sentence_modules
 from .error import InvalidInput
+from .pooled_model import PooledModel
+from .prompts import Prompts
+from .vector_module import unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from .settings import Settings
 
@@ -38,28 +40,46 @@ class EmbedOptions(TypedDict, total=False):
     dimensions: int
 
 
+class Embedder(Protocol):
+    """What makes vectors of texts.
+
+    Attributes:
+        dimension: Numbers in a vector; None where only the vectors tell.
+    """
+
+    dimension: int | None
+
+    def embed(
+        self, texts: Sequence[str], prompt: str, *, side: Side, truncate: bool, normalized: bool, counted: bool
+    ) -> tuple[Vector, list[int]]:
+        """The vectors of texts.
+
+        Args:
+            texts: Any number.
+            prompt: What is put before each.
+            side: Which end of a long text is cut off.
+            truncate: Whether it may be cut.
+            normalized: Whether modules that bring vectors to unit length do so.
+            counted: Whether the tokens are counted.
+
+        Returns:
+            FP32 [texts, dimension], and the tokens of each text that were read, or 0: the prompt's and the special ones
+            included.
+
+        Raises:
+            InvalidInput: A text is too long while it must not be cut.
+        """
+
+
 class SentenceEncoder:
-    """The model of a folder; one without modules.json gets mean pooling, as the library itself does."""
+    """The model of a folder; one without modules.json gets mean pooling, as sentence-transformers does it."""
 
     def __init__(self, settings: Settings) -> None:
-        torch_device.use_threads(settings)
-        self.batch_size = settings.sub_batch_size
-        self.model = SentenceTransformer(
-            settings.weights(),
-            device=settings.device,
-            trust_remote_code=settings.trust_remote_code,
-            model_kwargs={"dtype": torch_device.dtype(settings)},
-        )
-        self._fit_to_transformer()
-        modules = [module for module in self.model if type(module).__name__ != "Normalize"]
-        self.unnormalized = self.model
-        if len(modules) < len(self.model):
-            self.unnormalized = SentenceTransformer(
-                modules=modules,
-                device=settings.device,
-                prompts=dict(self.model.prompts),  # type: ignore[arg-type]  # its own type admits None
-                default_prompt_name=self.model.default_prompt_name,
-            )
+        folder = Path(settings.weights())
+        self._prompts = Prompts.read(folder)
+        self._model = _embedder(settings, folder)
+        sizes = [size for size in (self._prompts.truncate_dim, self._model.dimension) if size is not None]
+        self._dimension = min(sizes) if sizes else None
 
     def embed(self, texts: list[str], **options: Unpack[EmbedOptions]) -> Vector:
         """Embeds any number of texts as `SentenceTransformer.encode` does: FP32 of shape [len(texts), dimension].
@@ -67,32 +87,32 @@ class SentenceEncoder:
         Raises:
             InvalidInput: No such prompt, too many dimensions, or a text too long while `truncate` is false.
         """
-        prompt_name, dimensions = options.get("prompt_name"), options.get("dimensions")
-        if prompt_name is not None and prompt_name not in self.model.prompts:
-            known = ", ".join(self.model.prompts) or "none"
-            raise InvalidInput(f"unknown prompt_name {prompt_name!r}; this model has: {known}")
-        size = self.model.get_embedding_dimension()
-        if dimensions is not None and not 1 <= dimensions <= (size or dimensions):
-            raise InvalidInput(f"dimensions must be between 1 and {size}, not {dimensions}")
-        if not options.get("truncate", True):
-            torch_text.refuse_long(self.model.tokenizer, self._prompted(texts, prompt_name), self.model.max_seq_length)
-        model = self.unnormalized if options.get("normalize") is False else self.model
-        with self._cut_on(options.get("truncation_direction", "right")):
-            vectors: Vector = model.encode(
-                texts,
-                prompt_name=prompt_name,
-                batch_size=self.batch_size,
-                normalize_embeddings=options.get("normalize", False),
-                truncate_dim=dimensions,
-                show_progress_bar=False,
-            )
-        return vectors
+        return self.embed_counted(texts, count_tokens=False, **options)[0]
 
-    def count(self, texts: list[str], **options: Unpack[EmbedOptions]) -> list[int]:
-        """How many tokens of each text `embed` reads: the prompt's and the special ones included."""
-        window = self.model.max_seq_length
-        encoded = self.model.tokenizer(self._prompted(texts, options.get("prompt_name")), verbose=False)
-        return [min(len(ids), window or len(ids)) for ids in encoded["input_ids"]]
+    def embed_counted(
+        self, texts: list[str], *, count_tokens: bool = True, **options: Unpack[EmbedOptions]
+    ) -> tuple[Vector, list[int]]:
+        """As `embed`, and how many tokens of each text it read: the prompt's and the special ones included.
+
+        Args:
+            texts: What is embedded.
+            count_tokens: If not, every number is 0.
+            options: The parameters of the request.
+        """
+        prompt = self._prompts.text(options.get("prompt_name"))
+        dimensions, normalize = options.get("dimensions", self._dimension), options.get("normalize")
+        if dimensions is not None and not 1 <= dimensions <= (self._dimension or dimensions):
+            raise InvalidInput(f"dimensions must be between 1 and {self._dimension}, not {dimensions}")
+        vectors, counts = self._model.embed(
+            texts,
+            prompt,
+            side=options.get("truncation_direction", "right"),
+            truncate=options.get("truncate", True),
+            normalized=normalize is not False,
+            counted=count_tokens,
+        )
+        vectors = vectors[:, :dimensions]
+        return unit(vectors) if normalize else vectors, counts
 
     def similarity(self, source: Vector, others: list[Vector]) -> Vector:
         """How close vectors are to a source vector, by cosine: FP32 of shape [len(others)]."""
@@ -103,25 +123,11 @@ class SentenceEncoder:
         cosines: Vector = (matrix @ source) / np.maximum(norms, np.finfo(np.float32).tiny)
         return cosines
 
-    def _prompted(self, texts: list[str], prompt_name: str | None) -> list[str]:
-        prompt = self.model.prompts.get(prompt_name or self.model.default_prompt_name or "") or ""
-        return [prompt + text for text in texts]
 
-    def _fit_to_transformer(self) -> None:
-        """Mends what the library gets wrong for a plain model: RoBERTa's window, and GPT-2's missing padding."""
-        transformer = getattr(self.model[0], "auto_model", None)
-        if transformer is None:  # static embeddings have neither
-            return
-        torch_text.allow_padding(self.model.tokenizer)
-        positions = torch_text.positions(transformer)
-        if self.model.max_seq_length is not None and self.model.max_seq_length > positions:
-            self.model.max_seq_length = positions
+def _embedder(settings: Settings, folder: Path) -> Embedder:
+    modules = sentence_modules.read(folder, own_code=settings.trust_remote_code)
+    if modules is not None:
+        return PooledModel(settings, modules)
+    from .library_encoder import LibraryEncoder
 
-    @contextmanager
-    def _cut_on(self, side: Side) -> Iterator[None]:
-        tokenizer = self.model.tokenizer
-        before, tokenizer.truncation_side = tokenizer.truncation_side, side
-        try:
-            yield
-        finally:
-            tokenizer.truncation_side = before
+    return LibraryEncoder(settings)

@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from transformers import AutoModelForSeq2SeqLM
-
 from . import torch_text
 from .continuation import Continuation, Reader, ends
 from .details import DetailOptions, checked, details
 from .error import InvalidInput
 from .generation import GenerateOptions, generate
-from .text_model import TextModel
+from .torch_text_model import TorchTextModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +44,7 @@ class TextOptions(GenerateOptions, DetailOptions, total=False):
     clean_up_tokenization_spaces: bool
 
 
-class Seq2Seq(TextModel):
+class Seq2Seq(TorchTextModel):
     """An encoder-decoder model and its tokenizer.
 
     Attributes:
@@ -55,7 +53,7 @@ class Seq2Seq(TextModel):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForSeq2SeqLM)
+        super().__init__(settings, "AutoModelForSeq2SeqLM")
         own = dict(task_params(self.config).get(settings.task, {}))
         self.prefix: str = own.pop("prefix", None) or getattr(self.config, "prefix", None) or ""
         self.own = own

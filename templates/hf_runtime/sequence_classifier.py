@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from transformers import AutoModelForSequenceClassification
 
 from . import label_scores
 from .batch import grouped
@@ -38,7 +37,7 @@ class SequenceClassifier(TextModel):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForSequenceClassification)
+        super().__init__(settings, "AutoModelForSequenceClassification")
         self.labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
 
     def tokenize(self, items: Sequence[TextPair], *, truncate: Truncation, max_length: int | None) -> list[Tokens]:
@@ -67,8 +66,7 @@ class SequenceClassifier(TextModel):
         """What the model says of a batch of tokens: FP32 [rows, labels], on the CPU."""
         logits: dict[int, Array] = {}
         for group in grouped(range(len(rows)), key=lambda index: self._ends(rows[index])):
-            found = self.forward(self.pad([rows[index] for index in group])).logits
-            logits.update(zip(group, found.float().cpu().numpy(), strict=True))
+            logits.update(zip(group, self.run([rows[index] for index in group])["logits"], strict=True))
         return np.stack([logits[index] for index in range(len(rows))])
 
     def scores(self, logits: Array, function: Function | None) -> Array:

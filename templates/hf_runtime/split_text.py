@@ -33,6 +33,10 @@ class SplitText:
             words = None
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise InvalidInput('with is_split_into_words a text must be a JSON list of words, such as ["a", "dog"]')
+        try:
+            "".join(words).encode()
+        except UnicodeEncodeError:
+            raise InvalidInput("a word holds half of a character, such as \\ud800; send whole ones") from None
         return cls(words, delimiter)
 
     @property

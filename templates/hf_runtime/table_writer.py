@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from transformers import AutoModelForSeq2SeqLM
-
 from .error import InvalidInput
 from .generation import GenerateOptions, generate
 from .table_reader import TableAnswer, TableOptions, cuts
-from .text_model import TextModel
+from .torch_text_model import TorchTextModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +19,11 @@ MAX_NEW_TOKENS = 256
 """What the pipeline of transformers generates at most, where the model's generation_config says nothing."""
 
 
-class TableWriter(TextModel):
+class TableWriter(TorchTextModel):
     """The model of a folder; transformers 5 has no TapexTokenizer, so its way to write a table as text is here."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForSeq2SeqLM)
+        super().__init__(settings, "AutoModelForSeq2SeqLM")
         written: dict[str, Any] = self.tokenizer.init_kwargs  # what tokenizer_config.json says for TapexTokenizer
         self.lower_case = bool(written.get("do_lower_case", True))
         self.max_cell_length = int(written.get("max_cell_length", 15))

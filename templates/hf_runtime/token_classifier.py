@@ -1,26 +1,26 @@
-"""A classifier of tokens, such as one that finds names; tokens are put together as transformers does it."""
+"""A classifier of tokens, such as one that finds names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
-import torch
-from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
-from transformers.pipelines.token_classification import AggregationStrategy
 
+from . import entity
 from .batch import grouped, in_sub_batches
+from .entity_token import EntityTokens
 from .error import InvalidInput
 from .split_text import SplitText
 from .text_model import TextModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from .entity import Entity
     from .settings import Settings
     from .text_model import Tokens
 
-Strategy = Literal["none", "simple", "first", "average", "max"]
+    Array = np.ndarray[Any, Any]
 
 ABSENT = -1
 """For a number that an entity does not have: INT32 has no null."""
@@ -37,7 +37,7 @@ class EntityOptions(TypedDict, total=False):
         delimiter: What places in such a text count between its words; one space where it is not given.
     """
 
-    aggregation_strategy: Strategy
+    aggregation_strategy: entity.Strategy
     ignore_labels: list[str]
     stride: int
     is_split_into_words: bool
@@ -45,12 +45,16 @@ class EntityOptions(TypedDict, total=False):
 
 
 class TokenClassifier(TextModel):
-    """The model of a folder with its head for tokens."""
+    """The model of a folder with its head for tokens.
+
+    Attributes:
+        labels: The model's own, by their places among its logits.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForTokenClassification)
-        pipeline: Any = TokenClassificationPipeline  # it has no types
-        self._pipeline = pipeline(model=self.model, tokenizer=self.tokenizer, device=self.device)
+        super().__init__(settings, "AutoModelForTokenClassification")
+        self.labels: Mapping[int, str] = self.config.id2label
+        self._entity_tokens = EntityTokens(self.tokenizer)
         self._size_of_batch = settings.sub_batch_size
 
     def entities(self, texts: Sequence[str], **options: Unpack[EntityOptions]) -> list[dict[str, Any]]:
@@ -73,17 +77,15 @@ class TokenClassifier(TextModel):
         logits = in_sub_batches(
             windows, self._logits, length=lambda tokens: len(tokens["input_ids"]), size=self._size_of_batch
         )
-        outputs: list[list[dict[str, Any]]] = [[] for _ in texts]
-        for tokens, found in zip(windows, logits, strict=True):
-            outputs[tokens["text"]].append(self._output(tokens, found))
-        for index, own in enumerate(outputs):  # the first window says what is the same for all
-            own[0]["sentence"] = texts[index] if split is None else split[index].text
-            own[0]["word_to_chars_map"] = None if split is None else split[index].places
-        entities = (
-            self._pipeline.postprocess(own, AggregationStrategy(strategy), options.get("ignore_labels"))
-            for own in outputs
-        )
-        return [_columns(found) for found in entities]
+        found: list[list[list[Entity]]] = [[] for _ in texts]  # of each text the entities of each of its windows
+        ignored = options.get("ignore_labels", entity.OUTSIDE)
+        for window, own in zip(windows, logits, strict=True):
+            number = window["text"]
+            text, words = (texts[number], None) if split is None else (split[number].text, split[number].places)
+            tokens = self._entity_tokens.of(window, own, text, words)
+            made = entity.entities(tokens, strategy, self.labels, self.tokenizer.convert_tokens_to_string)
+            found[number].append([one for one in made if one.label not in ignored])
+        return [_columns(entity.without_overlaps(own)) for own in found]
 
     def _split(self, texts: Sequence[str], options: EntityOptions) -> list[SplitText]:
         if not self.tokenizer.is_fast:
@@ -106,31 +108,21 @@ class TokenClassifier(TextModel):
             {**tokens, "text": tokens.get("overflow_to_sample_mapping", index)} for index, tokens in enumerate(windows)
         ]
 
-    def _logits(self, windows: Sequence[Tokens]) -> list[torch.Tensor]:
+    def _logits(self, windows: Sequence[Tokens]) -> list[Array]:
         """FP32 [tokens, labels] of each window, padding cut off."""
-        found: dict[int, torch.Tensor] = {}
+        found: dict[int, Array] = {}
         for group in grouped(range(len(windows)), key=lambda index: bool(windows[index]["input_ids"])):
             batch = [windows[index] for index in group]
             if batch[0]["input_ids"]:
-                logits = self.forward(self.pad(batch)).logits.float().cpu()
+                logits = self.run(batch)["logits"]
             else:  # an empty text, and a tokenizer without special tokens
-                logits = torch.zeros(len(batch), 0, self.config.num_labels)
+                logits = np.zeros((len(batch), 0, self.config.num_labels), dtype=np.float32)
             found.update(
                 (index, row[: len(windows[index]["input_ids"])]) for index, row in zip(group, logits, strict=True)
             )
         return [found[index] for index in range(len(windows))]
 
-    def _output(self, tokens: Tokens, logits: torch.Tensor) -> dict[str, Any]:
-        """One window in the form that the pipeline has it between its model and its `postprocess`."""
-        return {
-            "logits": logits[None],
-            "input_ids": [tokens["input_ids"]],
-            "special_tokens_mask": torch.tensor([tokens["special_tokens_mask"]]),
-            "offset_mapping": [tokens["offset_mapping"]] if "offset_mapping" in tokens else None,
-            "word_ids": tokens.get("word_ids"),
-        }
-
-    def _check_stride(self, stride: int, strategy: Strategy) -> None:
+    def _check_stride(self, stride: int, strategy: entity.Strategy) -> None:
         if strategy == "none":
             raise InvalidInput(
                 "parameter 'stride' needs an aggregation_strategy: simple, first, average or max, not none"
@@ -142,15 +134,14 @@ class TokenClassifier(TextModel):
             raise InvalidInput(f"parameter 'stride' must be from 0 to {most} for this model, not {stride}")
 
 
-def _columns(entities: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _columns(found: Sequence[Entity]) -> dict[str, Any]:
     """Entities as lists by output name; what an entity does not have is ABSENT."""
-    numbers = {
-        name: np.array([ABSENT if (value := found.get(name)) is None else value for found in entities], dtype=np.int32)
-        for name in ("index", "start", "end")
-    }
+    places = [(ABSENT, ABSENT) if one.place is None else one.place for one in found]
     return {
-        "entity": [found["entity_group"] if "entity_group" in found else found["entity"] for found in entities],
-        "score": [float(found["score"]) for found in entities],
-        "word": [found["word"] for found in entities],
-        **numbers,
+        "entity": [one.label for one in found],
+        "score": [one.score for one in found],
+        "word": [one.word for one in found],
+        "index": np.array([ABSENT if one.index is None else one.index for one in found], dtype=np.int32),
+        "start": np.array([start for start, _ in places], dtype=np.int32),
+        "end": np.array([end for _, end in places], dtype=np.int32),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import numpy as np
-from transformers import AutoModel
 
 from .text_model import TextModel
 
@@ -29,7 +28,7 @@ class TokenEncoder(TextModel):
     """The base model of a folder, without its head."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModel)
+        super().__init__(settings, "AutoModel")
 
     def states(self, texts: list[str], **options: Unpack[TokenOptions]) -> list[np.ndarray[Any, Any]]:
         """The last hidden states of one batch of texts, special tokens included, without padding.
@@ -43,9 +42,8 @@ class TokenEncoder(TextModel):
         if not options.get("truncate", True):
             self.refuse_long(texts)
         self.tokenizer.truncation_side = options.get("truncation_direction", "right")
-        encoded = self.encode(texts)
-        if not encoded["input_ids"].shape[1]:  # an empty text, and a tokenizer without special tokens such as GPT-2's
+        rows = self.tokens(texts)
+        if not any(row["input_ids"] for row in rows):  # only empty texts, and a tokenizer without special tokens
             return [np.zeros((0, self.config.hidden_size), dtype=np.float32) for _ in texts]
-        states = self.forward(encoded).last_hidden_state.float().cpu()
-        kept = encoded["attention_mask"].bool()
-        return [row[own].numpy() for row, own in zip(states, kept, strict=True)]
+        states = self.run(rows)["last_hidden_state"]
+        return [own[: len(row["input_ids"])] for row, own in zip(rows, states, strict=True)]

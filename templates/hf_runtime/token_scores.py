@@ -15,7 +15,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .text_model import TextModel
+    from .torch_text_model import TorchTextModel
 
 POSITIONS = 1024
 """Positions whose distributions are held at once: each has a number for every token of the vocabulary."""
@@ -35,7 +35,7 @@ class Scores:
 
 
 def scores(
-    model: TextModel,
+    model: TorchTextModel,
     rows: Sequence[Sequence[int]],
     begins: Sequence[int],
     top: int,
@@ -60,7 +60,7 @@ def scores(
 
 
 def _batch(
-    model: TextModel,
+    model: TorchTextModel,
     rows: Sequence[Sequence[int]],
     begins: Sequence[int],
     top: int,

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-
-from .error import InvalidInput
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 WITHOUT_END = 10**9
 
@@ -29,13 +23,3 @@ def allow_padding(tokenizer: Any) -> None:
     """Gives a tokenizer without a padding token, such as GPT-2's, one: padding is masked, so any token will do."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-
-
-def refuse_long(tokenizer: Any, texts: Iterable[str], window: int | None) -> None:
-    """Raises InvalidInput where a text has more tokens than a window; None is one without end."""
-    for text in texts:
-        tokens = len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
-        if window is not None and tokens > window:
-            raise InvalidInput(
-                f"a text has {tokens} tokens, but this model takes {window}; shorten it, or leave truncate on"
-            )

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForVisualQuestionAnswering
 
 from . import label_scores
 from .batch import grouped
 from .image_text_model import ImageTextModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
 
     from .picture import Picture
     from .settings import Settings
     from .text_model import Tokens
+    from .torch_engine import TorchEngine
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,11 @@ class VisualQuestion:
 class VisualAnswerer(ImageTextModel):
     """The model of a folder, with transformers' pipeline for it, which version 5 has no more."""
 
+    engine: TorchEngine  # such models write, or cannot be exported
+
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForVisualQuestionAnswering)
-        self.writes: bool = self.model.can_generate()
+        super().__init__(settings, "AutoModelForVisualQuestionAnswering")
+        self.writes: bool = self.engine.model.can_generate()
 
     def answer(self, questions: Sequence[VisualQuestion], *, top_k: int, truncate: bool) -> list[dict[str, Any]]:
         """The `answer` texts to each question with a `score` for each, the best first; only one of a model that writes.
@@ -62,21 +68,23 @@ class VisualAnswerer(ImageTextModel):
             answers.update(zip(group, found, strict=True))
         return [answers[index] for index in range(len(questions))]
 
-    def _inputs(self, tokens: Sequence[Tokens], pictures: Sequence[Picture]) -> dict[str, torch.Tensor]:
-        padded = {name: tensor.to(self.device) for name, tensor in self.pad(tokens).items() if name in self.inputs}
+    def _inputs(self, tokens: Sequence[Tokens], pictures: Sequence[Picture]) -> dict[str, Array]:
+        padded = {name: array for name, array in self.pad(tokens).items() if name in self.inputs}
         return {**padded, **self.side_by_side(pictures)}
 
-    def _chosen(self, inputs: dict[str, torch.Tensor], top_k: int) -> list[dict[str, Any]]:
-        scores = label_scores.sigmoid(self.forward(inputs).logits.float().cpu().numpy())
+    def _chosen(self, inputs: Mapping[str, Array], top_k: int) -> list[dict[str, Any]]:
+        scores = label_scores.sigmoid(self.engine.run(inputs)["logits"])
         labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
         best = [label_scores.best(labels, row, top_k) for row in scores]
         return [{"answer": row["label"], "score": row["score"]} for row in best]
 
     @torch.inference_mode()
-    def _written(self, inputs: dict[str, torch.Tensor]) -> list[dict[str, Any]]:
+    def _written(self, inputs: Mapping[str, Array]) -> list[dict[str, Any]]:
+        model = self.engine.model
+        placed = {name: self.engine.placed(torch.from_numpy(array)) for name, array in inputs.items()}
         # BLIP's own `generate` passes over the model's generation_config.
         options = {"do_sample": False, "return_dict_in_generate": True, "output_logits": True}
-        found = self.model.generate(**inputs, generation_config=self.model.generation_config, **options)
+        found = model.generate(**placed, generation_config=model.generation_config, **options)
         texts = self.tokenizer.batch_decode(found.sequences, skip_special_tokens=True)
         scores = torch.exp(self._log_probabilities(found)).tolist()
         return [{"answer": [text.strip()], "score": [score]} for text, score in zip(texts, scores, strict=True)]

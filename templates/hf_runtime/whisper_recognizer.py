@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForSpeechSeq2Seq, AutoTokenizer
+from transformers import AutoTokenizer
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 from transformers.utils import logging as transformers_logging
 
@@ -17,9 +18,8 @@ from .speech import STEERING, Cut, Part, Speech, SpeechOptions, Transcript, seco
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
-
     from .settings import Settings
+    from .torch_engine import TorchEngine
 
     Array = np.ndarray[Any, Any]
     Written = dict[str, Any]  # of one window or one long sound: tokens, and what was asked for besides
@@ -36,11 +36,15 @@ class WhisperRecognizer(AudioModel):
     """The model of a folder and its tokenizer.
 
     Attributes:
+        model: In evaluation mode, on the instance's device.
         window: Samples that it reads at once.
     """
 
+    engine: TorchEngine  # such models write token by token
+
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, AutoModelForSpeechSeq2Seq)
+        super().__init__(settings, "AutoModelForSpeechSeq2Seq")
+        self.model = self.engine.model
         # `generate` comments on every combination of parameters, once for each request.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         self.tokenizer = AutoTokenizer.from_pretrained(settings.weights(), trust_remote_code=settings.trust_remote_code)
@@ -99,8 +103,8 @@ class WhisperRecognizer(AudioModel):
     @torch.inference_mode()
     def _generated(self, rows: Sequence[Features], asked: dict[str, Any], options: SpeechOptions) -> Iterator[Written]:
         """One call of the model's own `generate`."""
-        values = torch.stack([row.values for row in rows]).to(self.device, self.model.dtype)
-        mask = torch.stack([row.mask for row in rows if row.mask is not None])
+        values = self.engine.placed(torch.from_numpy(np.stack([row.values for row in rows])))
+        mask = self.engine.placed(torch.from_numpy(np.stack([row.mask for row in rows if row.mask is not None])))
         steer = dict(asked)
         if values.shape[-1] > self.extractor.nb_max_frames:  # the timestamps tell where the next window begins
             steer["return_timestamps"] = True
@@ -108,7 +112,7 @@ class WhisperRecognizer(AudioModel):
             torch.manual_seed(steer.pop("seed"))
         attention = self.config._attn_implementation  # noqa: SLF001 (there is no public way to read it)
         try:
-            got = self.model.generate(values, attention_mask=mask.to(self.device), return_segments=True, **steer)
+            got = self.model.generate(values, attention_mask=mask, return_segments=True, **steer)
         except ValueError as error:  # what transformers says of a parameter's value
             raise InvalidInput(str(error).replace("`", "'")) from None
         finally:

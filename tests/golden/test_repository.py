@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests import generated
@@ -22,23 +22,34 @@ REPOSITORIES = Path(__file__).with_name("repositories")
 COPIED = "1/hf_runtime/"
 
 
-def shown(spec: TaskSpec, library: Library) -> dict[str, bytes]:
+def shown(spec: TaskSpec, library: Library, **options: Any) -> dict[str, bytes]:
     """The files to compare, by path: what is written for this model, and the names of the rest."""
-    files = generated.files_of(spec, library)
-    record = vars(manifest.Manifest.of(generated.plan_of(spec, library), dict.fromkeys(files, "")))
+    files = generated.files_of(spec, library, **options)
+    plan = generated.plan_of(spec, library, **options)
+    record = json.loads(manifest.Manifest.of(plan, dict.fromkeys(files, "")).to_json())
     names = json.dumps({**record, "files": sorted(files)}, indent=2) + "\n"
     own = {path: content for path, content in files.items() if not path.startswith(COPIED)}
     return {**own, manifest.FILE: names.encode()}
 
 
-@pytest.mark.parametrize(("spec", "library"), generated.VARIANTS, ids=generated.VARIANT_NAMES)
+REPOSITORY_NAMES = [
+    *generated.VARIANT_NAMES,
+    *(f"{spec.name}--{library.value}--onnx" for spec, library in generated.WITH_GRAPHS),
+]
+
+
+@pytest.mark.parametrize(
+    ("spec", "library", "onnx"),
+    [*((*variant, False) for variant in generated.VARIANTS), *((*variant, True) for variant in generated.WITH_GRAPHS)],
+    ids=REPOSITORY_NAMES,
+)
 def test_a_repository_is_as_before(
-    spec: TaskSpec, library: Library, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    spec: TaskSpec, library: Library, onnx: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (config, manifest):
         monkeypatch.setattr(module, "__version__", "VERSION")
-    files = shown(spec, library)
-    folder = REPOSITORIES / f"{spec.name}--{library.value}"
+    files = shown(spec, library, onnx=onnx)
+    folder = REPOSITORIES / f"{spec.name}--{library.value}{'--onnx' if onnx else ''}"
     if request.config.getoption("--update-golden"):
         shutil.rmtree(folder, ignore_errors=True)
         for path, content in files.items():
@@ -53,7 +64,7 @@ def test_a_repository_is_as_before(
 def test_there_is_no_repository_of_what_is_no_variant(request: pytest.FixtureRequest) -> None:
     there = {folder.name for folder in REPOSITORIES.iterdir()}
     if request.config.getoption("--update-golden"):
-        for name in there - set(generated.VARIANT_NAMES):
+        for name in there - set(REPOSITORY_NAMES):
             shutil.rmtree(REPOSITORIES / name)
-        there &= set(generated.VARIANT_NAMES)
-    assert there == set(generated.VARIANT_NAMES)
+        there &= set(REPOSITORY_NAMES)
+    assert there == set(REPOSITORY_NAMES)

@@ -182,3 +182,20 @@ def test_a_cut_download_leaves_no_repository_and_goes_on(hub: HubServer, generat
     hub.heal()
     assert generate("org/name").returncode == 0
     assert (generate.output / "org--name/1/weights/model.safetensors").read_bytes() == SAFETENSORS
+
+
+def test_a_published_graph_is_fetched_and_exporters_are_not(hub: HubServer, generate: Generate) -> None:
+    files = {**FILES, "onnx/model_fp16.onnx": b"another", "onnx/model.onnx_data": b"weights"}
+    hub.add("org/name", files, pipeline_tag="feature-extraction")
+    done = generate("org/name", "--onnx", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "onnx/model.onnx of the model" in done.stdout
+    # Nothing here is a model, which only the comparison can find out.
+    told = generate("org/name", "--onnx", "--exporter", "hub").stderr.splitlines()[-1]
+    assert told.startswith("generate-repo: org/name: onnx/model.onnx does not fit: ")
+    assert not generate.output.exists()
+    fetched = {request.path.rsplit("/", 1)[1] for request in hub.downloads}
+    assert {"model.onnx", "model.onnx_data", "model.safetensors"} <= fetched
+    assert "model_fp16.onnx" not in fetched
+    assert "onnx/model_int8.onnx" in generate.refused(5, "org/name", "--onnx", "--exporter", "hub", "--dtype", "int8")
+    assert "choose one of them" in generate.refused(2, "org/name", "--onnx", "--weights", "hub")

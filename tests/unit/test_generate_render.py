@@ -63,7 +63,7 @@ def test_config_has_the_settings_that_the_runtime_reads(spec: TaskSpec, library:
     parsed = generated.parsed(generated.files_of(spec, library)["config.pbtxt"])
     assert parsed.backend == "python"
     assert parsed.max_batch_size == spec.max_batch_size
-    assert parsed.dynamic_batching.default_queue_policy.max_queue_size == 16 * spec.max_batch_size
+    assert not parsed.dynamic_batching.HasField("default_queue_policy")
     assert {name: value.string_value for name, value in parsed.parameters.items()} == {
         "task": spec.name,
         "model_id": generated.MODEL_ID,
@@ -73,6 +73,7 @@ def test_config_has_the_settings_that_the_runtime_reads(spec: TaskSpec, library:
         "dtype": "auto",
         "threads": "auto",
         "sub_batch_size": "16",
+        "max_queue_size": str(16 * spec.max_batch_size),
         "max_text_length": "1000000",
         "trust_remote_code": "false",
         **{setting.name: setting.value for setting in spec.settings},
@@ -106,11 +107,15 @@ def test_every_file_compiles_and_ends_with_one_newline(spec: TaskSpec, library: 
 PACKAGES = {"PIL": "pillow"}
 """Packages that are imported by another name."""
 
+BESIDE_A_GRAPH = {"onnxruntime", "tokenizers", "safetensors"}
+"""What the runtime imports only where there is a graph. Models do so by the requirements of test_families_onnx."""
+
 
 @each_variant
 def test_models_import_only_what_their_requirements_name(spec: TaskSpec, library: Library) -> None:
     files = generated.files_of(spec, library)
     named = {line.split(">")[0].split("=")[0].split("<")[0] for line in files["requirements.txt"].decode().splitlines()}
+    named |= BESIDE_A_GRAPH
     for path, content in files.items():
         if path.endswith(".py"):
             foreign = _imported(content) - sys.stdlib_module_names - {"triton_python_backend_utils"}
@@ -151,7 +156,30 @@ def test_requirements_are_lines_that_pip_reads(spec: TaskSpec, library: Library)
 def test_the_requirements_are_also_an_extra_of_the_distribution(spec: TaskSpec, library: Library) -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     named = {*library.requirements, *spec.variants[library].requirements}
-    assert named <= set(project["optional-dependencies"]["cpu"])
+    assert named <= set(project["optional-dependencies"]["models"])
+
+
+@pytest.mark.parametrize(("spec", "library"), generated.WITH_GRAPHS)
+def test_the_requirements_of_a_graph_take_the_librarys_place(spec: TaskSpec, library: Library) -> None:
+    from packaging.requirements import Requirement
+
+    lines = generated.files_of(spec, library, onnx=True)["requirements.txt"].decode().splitlines()
+    found = [line.split("  #")[0] for line in lines if not line.startswith("#")]
+    assert spec.onnx is not None
+    wanted = (*spec.onnx.requirements, *spec.variants[library].requirements)
+    assert found == ["numpy", *(line.split("  #")[0] for line in wanted)]
+    assert len({Requirement(line).name for line in found}) == len(found)
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(found[1:]) <= {*extras["cpu"], *extras["models"]}
+
+
+@pytest.mark.parametrize(("spec", "library"), generated.WITH_GRAPHS)
+def test_the_config_of_a_graph_tells_what_it_was_made_with(spec: TaskSpec, library: Library) -> None:
+    torch, onnx = (generated.parsed(generated.files_of(spec, library, onnx=on)["config.pbtxt"]) for on in (False, True))
+    values = {name: onnx.parameters[name].string_value for name in ("dtype", "onnx_provider")}
+    assert values == {"dtype": "fp32", "onnx_provider": "auto"}
+    assert onnx.parameters.keys() - torch.parameters.keys() == {"onnx_provider"}
+    assert (onnx.input, onnx.output) == (torch.input, torch.output)
 
 
 @pytest.mark.parametrize("path", sorted(template.folder().rglob("*.py*")), ids=lambda path: path.name)
@@ -205,7 +233,12 @@ def test_the_runtime_is_followed_from_import_to_import() -> None:
     assert set(nothing) == {f"hf_runtime/{name}.py" for name in core}
     more = template.runtime_files("from .hf_runtime.token_encoder import TokenEncoder\n")
     assert set(more) - set(nothing) == {
-        f"hf_runtime/{name}.py" for name in ("checkpoint", "text_model", "token_encoder", "torch_device", "torch_text")
+        f"hf_runtime/{name}.py"
+        for name in (
+            *("text_model", "token_encoder", "tokenizer", "engine"),
+            *("torch_engine", "checkpoint", "torch_device", "torch_text"),
+            *("onnx_engine", "plain_config", "plain_tokenizer"),
+        )
     }
     assert template.runtime_files("from .hf_runtime import torch_device\n").keys() - set(nothing) == {
         "hf_runtime/torch_device.py"

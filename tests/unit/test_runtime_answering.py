@@ -118,11 +118,11 @@ def test_windows_of_several_contexts_are_read_together_in_batches_of_a_bounded_s
     reader = questions(model).model.reader
     sizes: list[int] = []
 
-    def forward(encoded: Any) -> Any:
-        sizes.append(len(encoded["input_ids"]))
-        return type(reader).forward(reader, encoded)
+    def run(rows: Any) -> Any:
+        sizes.append(len(rows))
+        return type(reader).run(reader, rows)
 
-    monkeypatch.setattr(reader, "forward", forward)
+    monkeypatch.setattr(reader, "run", run)
     questions(model)([oracle.LONG] * 3, doc_stride=8)
     assert max(sizes) == reader.batch_size
     assert all(size == reader.batch_size for size in sizes[:-1])

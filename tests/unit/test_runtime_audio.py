@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from tests import media
 from tests.asked import Asked
 from tests.models.audio import RATE, WINDOW_S
-from transformers import pipeline
+from transformers import AutoConfig, AutoModelForAudioClassification, pipeline
 
 SPEECH, LABELS = "automatic-speech-recognition", "audio-classification"
 SOUNDS = [media.voice(seconds, seed=seed) for seed, seconds in enumerate((0.5, 2.0, 1.3, 3.9, 0.9))]
@@ -102,6 +102,17 @@ def test_the_best_labels(serve: Serve, reference: Reference) -> None:
         same(serve(LABELS, name)([sent(sound) for sound in SOUNDS], topK=top_k), expected)
 
 
+def test_a_single_label_is_scored_as_the_pipeline_does(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "one_label"
+    shutil.copytree(tiny("wav2vec2_commands"), folder)
+    config = AutoConfig.from_pretrained(folder, num_labels=1)
+    AutoModelForAudioClassification.from_config(config).save_pretrained(folder)
+    model, told = Asked(LABELS, folder, tmp_path / "repository"), pipeline(LABELS, model=str(folder), device="cpu")
+    for function in ({}, {"function_to_apply": "sigmoid"}, {"function_to_apply": "none"}):
+        expected = told({"raw": SOUNDS[0].copy(), "sampling_rate": RATE}, **function)
+        same(model(sent(SOUNDS[0]), **function), expected)
+
+
 # ---- speech recognition by CTC
 
 
@@ -154,15 +165,14 @@ def test_sounds_are_padded_only_where_a_mask_hides_it(serve: Serve, monkeypatch:
     for name, sizes in (("wav2vec2_ctc", [1, 1, 2]), ("hubert_ctc", [4])):
         model = serve(SPEECH, name)
         monkeypatch.setattr(model, "rows", 8)
-        recognizer = model.model.recognizer
-        forward = recognizer.model.forward
+        engine = model.model.recognizer.engine
         seen: list[int] = []
 
-        def counted(input_values: torch.Tensor, _seen: list[int] = seen, _forward: Any = forward, **more: Any) -> Any:
-            _seen.append(len(input_values))
-            return _forward(input_values, **more)
+        def counted(inputs: Any, _seen: list[int] = seen, _run: Any = engine.run) -> Any:
+            _seen.append(len(inputs["input_values"]))
+            return _run(inputs)
 
-        monkeypatch.setattr(recognizer.model, "forward", counted)
+        monkeypatch.setattr(engine, "run", counted)
         model([sent(sound) for sound in (SOUNDS[0], SOUNDS[1], SOUNDS[2], SOUNDS[1][::-1])])
         assert seen == sizes
 

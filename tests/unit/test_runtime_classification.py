@@ -244,10 +244,8 @@ def test_texts_that_hold_an_end_of_sequence_share_a_batch(serve: Serve, referenc
 def test_all_pairs_of_a_batch_go_through_the_model_together(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     model = serve("zero-shot-classification", "roberta_nli")
     sizes = []
-    forward = model.model.classifier.forward
-    monkeypatch.setattr(
-        model.model.classifier, "forward", lambda batch: (sizes.append(len(batch["input_ids"])), forward(batch))[1]
-    )
+    run = model.model.classifier.run
+    monkeypatch.setattr(model.model.classifier, "run", lambda rows: (sizes.append(len(rows)), run(rows))[1])
     model(TEXTS[:4], candidate_labels=LABELS)
     model(TEXTS[:5], candidate_labels=LABELS)
     assert sizes == [16, 16, 4]

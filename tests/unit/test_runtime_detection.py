@@ -78,14 +78,14 @@ def overlap(one: str, other: str) -> float:
 def count_rows(model: Asked, monkeypatch: pytest.MonkeyPatch, part: str) -> list[int]:
     """Fills the list with the images of each forward pass from now on."""
     counted: list[int] = []
-    torch_model = getattr(model.model, part).model
-    forward = torch_model.forward
+    engine = getattr(model.model, part).engine
+    run = engine.run
 
-    def counting(**inputs: torch.Tensor) -> Any:
+    def counting(inputs: dict[str, media.Array]) -> dict[str, media.Array]:
         counted.append(len(inputs["pixel_values"]))
-        return forward(**inputs)
+        return run(inputs)
 
-    monkeypatch.setattr(torch_model, "forward", counting)
+    monkeypatch.setattr(engine, "run", counting)
     return counted
 
 

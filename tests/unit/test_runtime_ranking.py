@@ -88,13 +88,14 @@ def test_pairs_of_all_rows_go_through_the_model_in_bounded_batches(
 ) -> None:
     served = ask(model)
     sizes: list[int] = []
-    encoder = served.model.scorer.model
-    encoder.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0]["input_ids"])))
+    classifier = served.model.scorer._model
+    run = classifier.engine.run
+    monkeypatch.setattr(classifier.engine, "run", lambda inputs: sizes.append(len(inputs["input_ids"])) or run(inputs))
     requests = [
         request for _ in range(2) for request in served.requests(served.call({"query": "q", "texts": TEXTS * 3}))
     ]
     served.model.execute(requests)
-    size = served.model.scorer.batch_size
+    size = served.model.settings.sub_batch_size
     assert sum(sizes) == 2 * 3 * len(TEXTS)
     assert sizes[:-1] == [size] * (len(sizes) - 1)
 

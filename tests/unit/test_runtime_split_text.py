@@ -147,3 +147,6 @@ def test_words_and_places() -> None:
     assert [split.text[start:end] for start, end in split.places] == ["a", "", "dog"]
     with pytest.raises(InvalidInput):
         SplitText.of("null", " ")
+    with pytest.raises(InvalidInput, match="half of a character"):
+        SplitText.of(r'["a", "\ud800"]', " ")
+    assert SplitText.of(r'["\ud83d\ude42"]', " ").words == ["🙂"]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from tests import media, models, reference
 from tests.asked import Asked, RefusedError
 from tests.models.image_text import CLIP_WINDOW, QUESTION_WINDOW
@@ -72,14 +71,14 @@ def about(pictures: list[str], questions: list[str]) -> list[dict[str, str]]:
 def count_rows(model: Asked, monkeypatch: pytest.MonkeyPatch, part: str) -> list[tuple[int, ...]]:
     """Fills the list with the images and texts of each forward pass from now on."""
     counted: list[tuple[int, ...]] = []
-    torch_model = getattr(model.model, part).model
-    forward = torch_model.forward
+    engine = getattr(model.model, part).engine
+    run = engine.run
 
-    def counting(**inputs: torch.Tensor) -> Any:
+    def counting(inputs: dict[str, media.Array]) -> dict[str, media.Array]:
         counted.append(tuple(len(inputs[name]) for name in ("pixel_values", "input_ids") if name in inputs))
-        return forward(**inputs)
+        return run(inputs)
 
-    monkeypatch.setattr(torch_model, "forward", counting)
+    monkeypatch.setattr(engine, "run", counting)
     return counted
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hub2triton import __version__
 from hub2triton.error import Hub2TritonError, UsageError
-from hub2triton.generate.options import Device, DType, Options, Weights
+from hub2triton.generate.options import Device, DType, Exporter, Options, Tuning, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +100,11 @@ def _options(given: argparse.Namespace) -> Options:
         token=token,
         offline=given.offline,
         trust_remote_code=given.trust_remote_code,
+        onnx=given.onnx,
+        exporter=Exporter(given.exporter),
+        onnx_timeout_s=given.onnx_timeout,
+        optimum_python=given.optimum_python,
+        optimize=None if given.optimize is None else Tuning(given.optimize),
     )
 
 
@@ -122,9 +127,20 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="default: %(default)s, a GPU if there is one",
     )
-    add("--dtype", choices=[d.value for d in DType], default="auto", help="default: %(default)s, fp32 on a CPU")
+    add(
+        "--dtype",
+        "--precision",
+        choices=[d.value for d in DType],
+        default="auto",
+        help="default: %(default)s, fp32 on a CPU and with --onnx; int8 is for --onnx alone",
+    )
     add("--max-batch-size", type=_positive, metavar="ROWS", help="rows that Triton merges up to (default: the task's)")
-    add("--instances", type=_positive, default=1, help="processes per device, each with the weights (default: 1)")
+    add("--instances", type=_positive, help="processes per device, each with the weights (default: 1)")
+    add(
+        "--optimize",
+        choices=[tuning.value for tuning in Tuning],
+        help="divide a CPU's cores: one instance on all of them, or one instance a core (default: one instance)",
+    )
     add("--queue-delay-us", type=_not_negative, default=0, metavar="US", help="wait for more requests (default: 0)")
     add(
         "--weights",
@@ -132,6 +148,27 @@ def _parser() -> argparse.ArgumentParser:
         default="link",
         help="how the model's files get there: hard links to the Hub's cache, copies (always so for a local "
         "directory), or left on the Hub until the model is loaded (default: %(default)s)",
+    )
+    add("--onnx", action="store_true", help="serve from an ONNX graph by onnxruntime, compared with torch before")
+    add(
+        "--exporter",
+        choices=[e.value for e in Exporter],
+        default="auto",
+        help="where the graph comes from: the Hub's published files, transformers' exporter, or optimum in an "
+        "environment of its own (default: %(default)s, the Hub's where they fit, else transformers)",
+    )
+    add(
+        "--onnx-timeout",
+        type=_positive,
+        default=1800,
+        metavar="SECONDS",
+        help="the most that making and comparing the graph may take (default: %(default)s)",
+    )
+    add(
+        "--optimum-python",
+        type=Path,
+        metavar="PATH",
+        help="the python of an environment with optimum-onnx, for --exporter optimum (default: one is made)",
     )
     add(
         "--token-env",

@@ -33,6 +33,7 @@ class Facts:
         components: The folders of a diffusion pipeline that it is made of.
         requirements: The lines of its requirements.txt, which only code of the model's own needs.
         packages: What its configuration needs besides the library that loads it.
+        modules: The folders of what a sentence-transformers model does behind its transformer.
     """
 
     architectures: tuple[str, ...]
@@ -43,6 +44,7 @@ class Facts:
     components: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Facts:
@@ -77,6 +79,7 @@ def read(folder: Path) -> Facts:
         components=components,
         requirements=_requirements(folder / "requirements.txt"),
         packages=("timm>=1.0",) if _has_timm_backbone(config) else (),
+        modules=_modules(folder / "modules.json"),
     )
 
 
@@ -99,6 +102,17 @@ def _has_timm_backbone(config: dict[str, Any]) -> bool:
     return bool(config.get("use_timm_backbone")) or (
         isinstance(backbone, dict) and backbone.get("model_type") == "timm_backbone"
     )
+
+
+def _modules(path: Path) -> tuple[str, ...]:
+    """The paths in modules.json, of all kinds of modules but the one that holds the model of transformers."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # what is wrong with it is told when the model is loaded
+        return ()
+    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    others = [entry for entry in found if str(entry.get("type", "")).rpartition(".")[2] != "Transformer"]
+    return tuple(str(entry["path"]) for entry in others if entry.get("path"))
 
 
 def _requirements(path: Path) -> tuple[str, ...]:

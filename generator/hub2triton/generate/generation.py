@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hub2triton.error import UsageError
 from hub2triton.generate import difference, facts, hub, local, manifest, repository
 from hub2triton.generate import plan as planning
+from hub2triton.generate.export import maker
+from hub2triton.generate.export.request import GRAPH
 from hub2triton.generate.options import Weights
-from hub2triton.generate.render import WEIGHTS, render
+from hub2triton.generate.render import VERSION, WEIGHTS, render
 from hub2triton.generate.source import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hub2triton.generate.difference import Difference
+    from hub2triton.generate.export.graph_plan import GraphPlan
+    from hub2triton.generate.export.maker import MadeGraph
     from hub2triton.generate.options import Options
     from hub2triton.generate.plan import Plan
     from hub2triton.generate.source import Source
 
 MEGABYTE = 1e6
+
+UNKNOWN = ""
+"""The digest of a file that would have to be made to be known; it equals none."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a model's folder is to hold besides manifest.json.
+
+    Attributes:
+        files: By path: the bytes to write, or the file to take.
+        digests: The SHA-256 of each, by path.
+        onnx: What manifest.json says of the graph; None without one.
+    """
+
+    files: Mapping[str, bytes | Path]
+    digests: Mapping[str, str]
+    onnx: Mapping[str, Any] | None = None
 
 
 def plan(options: Options) -> Plan:
@@ -36,14 +60,25 @@ def would_write(plan: Plan) -> list[str]:
     target = _target(plan)
     size = sum(file.size or 0 for file in plan.files) / MEGABYTE
     lines = [f"would write {target}/{path}" for path in (*render(plan), manifest.FILE)]
+    if plan.graph is not None:
+        lines.append(_would_export(plan, plan.graph))
     if plan.options.weights is Weights.HUB:
         return [*lines, f"would leave {len(plan.files)} files ({size:.1f} MB) on the Hub until the model is loaded"]
     return [*lines, f"would put {len(plan.files)} files ({size:.1f} MB) into {target}/{WEIGHTS}/"]
 
 
 def compare(plan: Plan) -> Difference:
-    """How the model's folder differs from the plan."""
-    return difference.compare(_target(plan), _digests(_contents(plan)))
+    """How the model's folder differs from the plan. A graph that would have to be made anew counts as changed."""
+    target = _target(plan)
+    contents = _contents(plan)
+    if plan.graph is None:
+        return difference.compare(target, contents.digests)
+    made_from = _made_from(plan, plan.graph)
+    last = manifest.load(target)
+    made = maker.find(target, last, made_from, unedited=False)
+    if made is None:
+        return difference.compare(target, _with_unknown_graph(contents, last))
+    return difference.compare(target, _with_graph(contents, made, last).digests)
 
 
 def write(plan: Plan, *, force: bool) -> list[str]:
@@ -52,20 +87,66 @@ def write(plan: Plan, *, force: bool) -> list[str]:
     Raises:
         UsageError: It would overwrite or remove something of the user's, and `force` is not set.
         HubError: A file cannot be downloaded.
+        ExportError: There is no graph that gives the model's own numbers.
     """
     target = _target(plan)
-    contents = _contents(plan)
-    digests = _digests(contents)
-    found = difference.compare(target, digests)
-    _guard(target, found, force=force)
-    edited = f" (kept as you edited them: {', '.join(found.edited)})" if found.edited and not force else ""
-    if found.none and manifest.load(target) and not (force and (found.edited or found.foreign)):
-        return [f"nothing changed: {target} is up to date{edited}", *_next_steps(plan)]
-    record = manifest.Manifest.of(plan, digests).to_json().encode()
-    keep = () if force else (*found.foreign, *found.edited)
-    link = plan.options.weights is Weights.LINK and plan.source.origin is Origin.HUB
-    repository.write(target, {**contents, manifest.FILE: record}, keep, link=link)
-    return [f"wrote {target}: {len(contents) + 1} files, {_size(contents):.1f} MB{edited}", *_next_steps(plan)]
+    with ExitStack() as stack:
+        contents = _contents(plan)
+        if plan.graph is not None:
+            contents = _graph(plan, plan.graph, contents, stack, force=force)
+        found = difference.compare(target, contents.digests)
+        _guard(target, found, force=force)
+        edited = f" (kept as you edited them: {', '.join(found.edited)})" if found.edited and not force else ""
+        if found.none and manifest.load(target) and not (force and (found.edited or found.foreign)):
+            return [f"nothing changed: {target} is up to date{edited}", *_next_steps(plan)]
+        record = manifest.Manifest.of(plan, contents.digests, contents.onnx).to_json().encode()
+        keep = () if force else (*found.foreign, *found.edited)
+        link = plan.options.weights is Weights.LINK and plan.source.origin is Origin.HUB
+        repository.write(target, {**contents.files, manifest.FILE: record}, keep, link=link)
+    files = {**contents.files, **{path: target / path for path in (contents.onnx or {}).get("files", ())}}
+    return [f"wrote {target}: {len(files) + 1} files, {_size(files):.1f} MB{edited}", *_next_steps(plan)]
+
+
+def _graph(plan: Plan, graph: GraphPlan, contents: Contents, stack: ExitStack, *, force: bool) -> Contents:
+    """The contents with the graph: the one that is there, or one made in a folder that lasts as long as `stack`."""
+    target = _target(plan)
+    made_from = _made_from(plan, graph)
+    last = manifest.load(target)
+    made = maker.find(target, last, made_from, unedited=force)
+    if made is not None:
+        return _with_graph(contents, made, last)
+    # Told now, not after minutes of work.
+    _guard(target, difference.compare(target, _with_unknown_graph(contents, last)), force=force)
+    scratch = stack.enter_context(repository.staging(plan.options.output))
+    made = maker.make(plan, graph, lambda paths: _fetch(plan.options, plan.source, paths), scratch, made_from)
+    return _with_graph(contents, made, None)
+
+
+def _with_graph(contents: Contents, made: MadeGraph, last: manifest.Manifest | None) -> Contents:
+    """Adds a graph; one that is there already has the digests it was written with, so that edits are seen as such."""
+    digests = {path: last.files[path] for path in made.files} if last else _digests(dict(made.files))
+    return Contents({**contents.files, **made.files}, {**contents.digests, **digests}, made.record)
+
+
+def _with_unknown_graph(contents: Contents, last: manifest.Manifest | None) -> dict[str, str]:
+    """The digests with those of a graph that is not made yet, by the names of the last one's files."""
+    paths = last.onnx["files"] if last and last.onnx else [f"{VERSION}/{GRAPH}"]
+    return {**contents.digests, **dict.fromkeys(paths, UNKNOWN)}
+
+
+def _made_from(plan: Plan, graph: GraphPlan) -> str:
+    """What the graph depends on; the files of a model without a commit are looked into."""
+    paths = [file.path for file in (*graph.model, *graph.published)] if plan.source.revision is None else []
+    folder = plan.source.root
+    return maker.origin(plan, graph, _digests({path: folder / path for path in paths}) if folder is not None else {})
+
+
+def _would_export(plan: Plan, graph: GraphPlan) -> str:
+    target = _target(plan)
+    if maker.find(target, manifest.load(target), _made_from(plan, graph), unedited=False) is not None:
+        return f"would keep the graph in {target}/{VERSION}/{GRAPH}, which was made from the same"
+    size = sum(file.size or 0 for file in (*graph.published, *graph.model)) / MEGABYTE
+    return f"would make {target}/{VERSION}/{GRAPH} ({graph.title}) of {size:.1f} MB, and compare it with torch"
 
 
 def _resolve(options: Options) -> Source:
@@ -85,16 +166,17 @@ def _fetch(options: Options, source: Source, paths: Sequence[str]) -> Path:
     return hub.download(source, paths, token=options.token, offline=options.offline)
 
 
-def _contents(plan: Plan) -> dict[str, bytes | Path]:
+def _contents(plan: Plan) -> Contents:
+    """All but the graph."""
     contents: dict[str, bytes | Path] = dict(render(plan))
     if plan.options.weights is not Weights.HUB:
         paths = [file.path for file in plan.files]
         folder = _fetch(plan.options, plan.source, paths)
         contents |= {f"{WEIGHTS}/{path}": folder / path for path in paths}
-    return contents
+    return Contents(contents, _digests(contents))
 
 
-def _digests(contents: dict[str, bytes | Path]) -> dict[str, str]:
+def _digests(contents: Mapping[str, bytes | Path]) -> dict[str, str]:
     return {
         path: manifest.digest(content) if isinstance(content, bytes) else manifest.file_digest(content)
         for path, content in contents.items()
@@ -120,7 +202,7 @@ def _target(plan: Plan) -> Path:
     return plan.options.output / plan.name
 
 
-def _size(contents: dict[str, bytes | Path]) -> float:
+def _size(contents: Mapping[str, bytes | Path]) -> float:
     sizes = (len(content) if isinstance(content, bytes) else content.stat().st_size for content in contents.values())
     return sum(sizes) / MEGABYTE
 

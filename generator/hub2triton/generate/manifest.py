@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hub2triton import __version__
 from hub2triton.generate.options import Weights
@@ -31,6 +31,7 @@ class Manifest:
         library: The library that loads the model.
         files: SHA-256 by path, as written; a file that differs from it was edited since.
         on_hub: The model's files that are left on the Hub until it is loaded.
+        onnx: Where the graph comes from, and how it compares with torch; None without one.
     """
 
     generator: str
@@ -39,10 +40,11 @@ class Manifest:
     library: str
     files: Mapping[str, str]
     on_hub: list[str] = field(default_factory=list)
+    onnx: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, plan: Plan, files: Mapping[str, str]) -> Manifest:
-        """The manifest of a plan whose files have these digests."""
+    def of(cls, plan: Plan, files: Mapping[str, str], onnx: Mapping[str, Any] | None = None) -> Manifest:
+        """The manifest of a plan whose files have these digests, and of its graph."""
         return cls(
             generator=f"hub2triton {__version__}",
             source={
@@ -54,11 +56,13 @@ class Manifest:
             library=plan.library.value,
             files=dict(sorted(files.items())),
             on_hub=[file.path for file in plan.files] if plan.options.weights is Weights.HUB else [],
+            onnx=onnx,
         )
 
     def to_json(self) -> str:
         """The text of manifest.json; the same for the same generation, whenever it is made."""
-        return json.dumps(vars(self), indent=2) + "\n"
+        told = {name: value for name, value in vars(self).items() if name != "onnx" or value is not None}
+        return json.dumps(told, indent=2) + "\n"
 
 
 def load(folder: Path) -> Manifest | None:

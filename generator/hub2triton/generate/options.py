@@ -30,6 +30,7 @@ class DType(Enum):
     FP32 = "fp32"
     FP16 = "fp16"
     BF16 = "bf16"
+    INT8 = "int8"
 
 
 class Weights(Enum):
@@ -44,6 +45,26 @@ class Weights(Enum):
     HUB = "hub"
 
 
+class Exporter(Enum):
+    """Where the graph of --onnx comes from.
+
+    AUTO takes a file that the model's repository publishes, where one fits, and else does as TRANSFORMERS; HUB insists
+    on such a file.
+    """
+
+    AUTO = "auto"
+    TRANSFORMERS = "transformers"
+    OPTIMUM = "optimum"
+    HUB = "hub"
+
+
+class Tuning(Enum):
+    """What the cores of a CPU are spent on: one request at a time on all of them, or many on one each."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of one run; None where the user left the choice to us.
@@ -53,6 +74,9 @@ class Options:
         output: The model repository, which holds a folder for every model.
         queue_delay_us: Microseconds a request may wait for others to share its batch.
         token: Read from the environment; never shown or written.
+        onnx: Whether onnxruntime computes the model, from a graph, instead of torch.
+        onnx_timeout_s: Seconds that making the graph and comparing it may take.
+        optimum_python: The Python of an environment that has optimum's exporter; None for one made here.
     """
 
     model: str
@@ -63,9 +87,14 @@ class Options:
     device: Device = Device.AUTO
     dtype: DType = DType.AUTO
     max_batch_size: int | None = None
-    instances: int = 1
+    instances: int | None = None
     queue_delay_us: int = 0
     weights: Weights = Weights.LINK
     token: str | None = None
     offline: bool = False
     trust_remote_code: bool = False
+    onnx: bool = False
+    exporter: Exporter = Exporter.AUTO
+    onnx_timeout_s: int = 1800
+    optimum_python: Path | None = None
+    optimize: Tuning | None = None

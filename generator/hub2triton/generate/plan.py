@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from hub2triton import tasks
 from hub2triton.error import TaskMismatchError, UsageError
 from hub2triton.generate import facts as model_facts
-from hub2triton.generate import head
+from hub2triton.generate import head, tuning
+from hub2triton.generate.export import graph_plan
 from hub2triton.generate.options import Weights
 from hub2triton.generate.source import Origin
-from hub2triton.generate.weights import select
+from hub2triton.generate.weights import beside_graph, select
 from hub2triton.tasks.spec import Library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hub2triton.generate.export.graph_plan import GraphPlan
     from hub2triton.generate.facts import Facts
     from hub2triton.generate.options import Options
     from hub2triton.generate.source import Source, SourceFile
@@ -45,6 +47,8 @@ class Plan:
         files: The model's files that are needed, whether they are put into the repository or not.
         decisions: The values that the user may want to look at.
         requirements: Lines for a requirements file, of what this model needs and others of its task do not.
+        instances: Processes on each device.
+        graph: Where the graph of --onnx comes from; None where torch computes the model.
     """
 
     options: Options
@@ -58,6 +62,8 @@ class Plan:
     files: tuple[SourceFile, ...]
     decisions: tuple[Decision, ...]
     requirements: tuple[str, ...] = ()
+    instances: int = 1
+    graph: GraphPlan | None = None
 
 
 def make(options: Options, source: Source, facts: Facts) -> Plan:
@@ -67,6 +73,7 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         UsageError: An option that cannot be.
         TaskMismatchError: No task can be told, or the model does not fit it.
     """
+    graph_plan.check_options(options)
     if options.weights is Weights.HUB and source.origin is Origin.LOCAL:
         raise UsageError(
             "--weights hub needs a model on the Hub, but this is a local directory; use --weights copy or link"
@@ -76,11 +83,13 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
     task = given if spec.pattern is not None and re.fullmatch(spec.pattern, given) else spec.name
     library, library_reason = _library(spec, facts)
     files = select(source.files, library, facts.components)
-    _check_fit(spec, source, facts, files)
+    graph = graph_plan.decide(options, source, spec, facts, files)
+    _check_fit(spec, source, facts, (*files, *(graph.published if graph else ())))
     name, name_reason = _name(options, source)
     if source.origin is Origin.LOCAL:  # a directory may be called anything, and this text goes into source files
         source = replace(source, model_id=name)
     batch = options.max_batch_size or spec.max_batch_size
+    instances, instances_reason = tuning.instances(options)
     decisions = (
         Decision("model", source.model_id, "a local directory" if source.origin is Origin.LOCAL else "the Hub"),
         Decision("revision", source.revision or "none", _revision_reason(options, source)),
@@ -90,8 +99,9 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         Decision("device", options.device.value, _given(options.device.value != "auto", "--device")),
         Decision("dtype", options.dtype.value, _given(options.dtype.value != "auto", "--dtype")),
         Decision("batch", f"{batch} rows", _given(options.max_batch_size is not None, "--max-batch-size")),
-        Decision("instances", str(options.instances), _given(options.instances != 1, "--instances")),
+        Decision("instances", str(instances), instances_reason),
         Decision("weights", options.weights.value, _given(options.weights is not Weights.LINK, "--weights")),
+        *((Decision("onnx", graph.title, "--onnx"),) if graph else ()),
         *_own_code(library),
     )
     return Plan(
@@ -103,9 +113,11 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         task=task,
         name=name,
         max_batch_size=batch,
-        files=files,
+        files=beside_graph(files, facts.modules) if graph else files,
         decisions=decisions,
-        requirements=facts.requirements if library is Library.CUSTOM else facts.packages,
+        requirements=facts.requirements if library is Library.CUSTOM else () if graph else facts.packages,
+        instances=instances,
+        graph=graph,
     )
 
 

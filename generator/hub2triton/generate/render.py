@@ -25,7 +25,12 @@ def render(plan: Plan) -> dict[str, bytes]:
     """
     model = template.render(f"models/{plan.variant.template}", model_id=plan.source.model_id)
     compile(model, "model.py", "exec")
-    requirements = (*plan.library.requirements, *plan.variant.requirements, *map(_moved, plan.requirements))
+    own = plan.spec.onnx.requirements if plan.graph is not None and plan.spec.onnx is not None else ()
+    requirements = (
+        *(own or plan.library.requirements),
+        *plan.variant.requirements,
+        *map(_moved, plan.requirements),
+    )
     files = {
         "config.pbtxt": config.render(plan).encode(),
         "requirements.txt": template.render("requirements.txt.jinja", requirements=requirements).encode(),

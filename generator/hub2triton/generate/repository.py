@@ -36,13 +36,13 @@ def write(target: Path, contents: Mapping[str, bytes | Path], keep: Iterable[str
     kept = frozenset(keep)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _staging(target.parent) as staging:
-            folder = staging / "new"
+        with staging(target.parent) as aside:
+            folder = aside / "new"
             # Never both for one path: writing over a hard link would change the file it was taken from.
             taken = dict(contents) | {path: target / path for path in kept}
             for path, content in taken.items():
-                _put(folder / path, content, link=link and path not in kept)
-            _swap(folder, target, staging / OLD / target.name)
+                put(folder / path, content, link=link and path not in kept)
+            _swap(folder, target, aside / OLD / target.name)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise UsageError(
@@ -51,7 +51,8 @@ def write(target: Path, contents: Mapping[str, bytes | Path], keep: Iterable[str
         ) from None
 
 
-def _put(place: Path, content: bytes | Path, *, link: bool) -> None:
+def put(place: Path, content: bytes | Path, *, link: bool) -> None:
+    """Writes bytes, or takes a file: as a hard link where that is wanted and possible."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         place.write_bytes(content)
@@ -79,17 +80,22 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 
 
 @contextmanager
-def _staging(repository: Path) -> Iterator[Path]:
-    """A folder on the repository's file system, outside of it where possible: Triton takes any folder for a model."""
+def staging(repository: Path) -> Iterator[Path]:
+    """A folder on the repository's file system, outside of it where possible: Triton takes any folder for a model.
+
+    The repository itself need not exist yet.
+    """
+    while not repository.exists():
+        repository = repository.resolve().parent
     beside = repository.resolve().parent
     same_device = beside.stat().st_dev == repository.stat().st_dev
     parent = beside if same_device and os.access(beside, os.W_OK) else repository
     _sweep(parent, repository)
-    staging = Path(tempfile.mkdtemp(prefix=f"{STAGING}{os.getpid()}-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=f"{STAGING}{os.getpid()}-", dir=parent))
     try:
-        yield staging
+        yield folder
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(parent: Path, repository: Path) -> None:

@@ -55,6 +55,21 @@ def select(
     return tuple(file for file in kept if not (_pickled(file) and _folder(file) in with_safetensors))
 
 
+def is_weights(file: SourceFile) -> bool:
+    """Whether a file holds weights for torch, or is their index."""
+    return WEIGHTS.search(file.path) is not None
+
+
+def beside_graph(files: Iterable[SourceFile], modules: Collection[str] = ()) -> tuple[SourceFile, ...]:
+    """The files of `select` that a model needs besides its graph: all but the weights.
+
+    Args:
+        files: As `select` gave them.
+        modules: Folders of modules that are no part of the graph, and keep their weights.
+    """
+    return tuple(file for file in files if not is_weights(file) or _folder(file).as_posix() in modules)
+
+
 def _of_pipeline(file: SourceFile, components: Collection[str]) -> bool:
     """Whether a file belongs to a diffusion pipeline; at the root there are often all of its weights once more."""
     first, *below = PurePosixPath(file.path).parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks import schema
+from hub2triton.tasks import graph, schema
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TOKENIZER, WEIGHTS, items, with_tokenizer_arguments
@@ -206,6 +206,7 @@ QUESTION_ANSWERING = TaskSpec(
     example={"inputs": {"question": "Where do I live?", "context": "My name is Merve and I live in İstanbul."}},
     max_batch_size=32,
     root_forms=(("question", "context"),),
+    onnx=graph.of_text("question-answering"),
 )
 
 TABLE_QUESTION_ANSWERING = TaskSpec(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hub2triton.tasks import schema
+from hub2triton.tasks import graph, schema
 from hub2triton.tasks.classification import labels_of
 from hub2triton.tasks.generation import GENERATION
 from hub2triton.tasks.parameter import ParameterSpec, merged, snake_case
@@ -234,6 +234,7 @@ AUTOMATIC_SPEECH_RECOGNITION = TaskSpec(
     settings=(MAX_AUDIO_SECONDS, MAX_CHUNK_SECONDS),
     media=Media.AUDIO,
     media_alone=True,
+    onnx=graph.of_media("automatic-speech-recognition", heads=("*ForCTC",)),
 )
 
 AUDIO_CLASSIFICATION = TaskSpec(
@@ -259,6 +260,7 @@ AUDIO_CLASSIFICATION = TaskSpec(
     settings=(MAX_AUDIO_SECONDS,),
     media=Media.AUDIO,
     media_alone=True,
+    onnx=graph.of_media("audio-classification"),
 )
 
 SPECS = (AUTOMATIC_SPEECH_RECOGNITION, AUDIO_CLASSIFICATION)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks import schema
+from hub2triton.tasks import graph, schema
 from hub2triton.tasks.parameter import ParameterSpec, merged, snake_case
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TEXT, TOKENIZER, TRUNCATE, WEIGHTS, items, with_tokenizer_arguments
@@ -199,6 +199,7 @@ TEXT_CLASSIFICATION = TaskSpec(
         "to people who hate vid. game music!"
     },
     max_batch_size=32,
+    onnx=graph.of_text("text-classification"),
 )
 
 ZERO_SHOT_CLASSIFICATION = TaskSpec(
@@ -227,6 +228,7 @@ ZERO_SHOT_CLASSIFICATION = TaskSpec(
         "parameters": {"candidate_labels": ["refund", "legal", "faq"]},
     },
     max_batch_size=32,
+    onnx=graph.of_text("text-classification"),
 )
 
 SPECS = (TEXT_CLASSIFICATION, ZERO_SHOT_CLASSIFICATION)

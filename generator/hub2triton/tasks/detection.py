@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hub2triton.tasks import schema
+from hub2triton.tasks import graph, schema
 from hub2triton.tasks.media import base64_of
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.reading import WEIGHTS, items
@@ -123,6 +123,7 @@ OBJECT_DETECTION = TaskSpec(
     settings=(MAX_IMAGE_PIXELS,),
     media=Media.IMAGE,
     media_alone=True,
+    onnx=graph.of_media("object-detection"),
 )
 
 IMAGE_SEGMENTATION = TaskSpec(
@@ -160,6 +161,7 @@ IMAGE_SEGMENTATION = TaskSpec(
     settings=(MAX_IMAGE_PIXELS, MASK_MEMORY),
     media=Media.IMAGE,
     media_alone=True,
+    onnx=graph.of_media("image-segmentation"),
 )
 
 SPECS = (OBJECT_DETECTION, IMAGE_SEGMENTATION)

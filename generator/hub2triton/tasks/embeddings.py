@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hub2triton.tasks import openai_embeddings, schema, tei
+from hub2triton.tasks import graph, openai_embeddings, schema, tei
 from hub2triton.tasks.openai_embeddings import COUNT_TOKENS, vectors_of
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
@@ -162,6 +162,7 @@ SENTENCE_EMBEDDINGS = TaskSpec(
     endpoints=ENDPOINTS,
     example={"inputs": "Deep learning is a subset of machine learning."},
     max_batch_size=32,
+    onnx=graph.of_sentences("feature-extraction"),
 )
 
 SENTENCE_SIMILARITY = TaskSpec(
@@ -190,6 +191,7 @@ SENTENCE_SIMILARITY = TaskSpec(
         }
     },
     max_batch_size=32,
+    onnx=graph.of_sentences("feature-extraction"),
 )
 
 FEATURE_EXTRACTION = TaskSpec(
@@ -212,6 +214,7 @@ FEATURE_EXTRACTION = TaskSpec(
     endpoints=ENDPOINTS,
     example={"inputs": "Today is a sunny day, and I am going to get some ice cream."},
     max_batch_size=32,
+    onnx=graph.of_sentences("feature-extraction"),
 )
 
 SPECS = (FEATURE_EXTRACTION, SENTENCE_EMBEDDINGS, SENTENCE_SIMILARITY)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks import schema, tei
+from hub2triton.tasks import graph, schema, tei
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import Payload, PayloadError, kind
 from hub2triton.tasks.reading import TOKENIZER, WEIGHTS, items
@@ -142,6 +142,7 @@ SENTENCE_RANKING = TaskSpec(
     max_batch_size=32,
     root_forms=(("query", "texts"),),
     endpoints=tei.rerank(encode_ranking),
+    onnx=graph.of_sentences("text-classification"),
 )
 
 SPECS = (SENTENCE_RANKING,)

@@ -19,7 +19,10 @@ TOKENIZER = Need(
     ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "*.model", "*/tokenizer.json"),
     "it has no tokenizer, so it does not read text",
 )
-WEIGHTS = Need(("*.safetensors", "*.bin"), "it has no PyTorch weights (*.safetensors or *.bin)")
+WEIGHTS = Need(
+    ("*.safetensors", "*.bin", "*.onnx"),  # the last is among a model's files with --onnx only
+    "it has no PyTorch weights (*.safetensors or *.bin)",
+)
 
 TRUNCATE = ParameterSpec(
     "truncate",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from hub2triton.tasks.graph import Graph
     from hub2triton.tasks.media import Link
     from hub2triton.tasks.parameter import ParameterSpec
     from hub2triton.tasks.payload import Payload
@@ -202,6 +203,7 @@ class TaskSpec:
         media: What the body may be besides JSON; it becomes the `inputs`, and parameters come by the query.
         endpoints: Routes of other protocols.
         media_alone: Whether such a body asks for all that a request must hold, so that it makes the best example.
+        onnx: How it is served from an exported graph; None where only torch can do it.
     """
 
     name: str
@@ -226,6 +228,7 @@ class TaskSpec:
     media: Media | None = None
     media_alone: bool = False
     endpoints: tuple[Endpoint, ...] = ()
+    onnx: Graph | None = None
 
     def endpoint(self, path: str) -> Endpoint | None:
         """The endpoint of a path, where the task has it."""

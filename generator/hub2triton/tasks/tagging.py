@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks import schema
+from hub2triton.tasks import graph, schema
 from hub2triton.tasks.parameter import ParameterSpec, merged
 from hub2triton.tasks.payload import PayloadError, kind
 from hub2triton.tasks.reading import TEXT, TOKENIZER, TRUNCATE, WEIGHTS, cut_or_whole, items, with_tokenizer_arguments
@@ -181,6 +181,7 @@ TOKEN_CLASSIFICATION = TaskSpec(
     ),
     example={"inputs": "My name is Sarah Jessica Parker but you can call me Jessica"},
     max_batch_size=32,
+    onnx=graph.of_text("token-classification"),
 )
 
 FILL_MASK = TaskSpec(
@@ -219,6 +220,7 @@ FILL_MASK = TaskSpec(
     ),
     example={"inputs": "The answer to the universe is [MASK]."},
     max_batch_size=32,
+    onnx=graph.of_text("fill-mask"),
 )
 
 SPECS = (TOKEN_CLASSIFICATION, FILL_MASK)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub2triton.tasks import schema
+from hub2triton.tasks import graph, schema
 from hub2triton.tasks.classification import CANDIDATE_LABELS, LABELS, MAX_LABEL_LENGTH, MAX_QUESTIONS, labels_of
 from hub2triton.tasks.media import content
 from hub2triton.tasks.parameter import ParameterSpec, merged, snake_case
@@ -166,6 +166,7 @@ IMAGE_CLASSIFICATION = TaskSpec(
     settings=(MAX_IMAGE_PIXELS,),
     media=Media.IMAGE,
     media_alone=True,
+    onnx=graph.of_media("image-classification"),
 )
 
 ZERO_SHOT_IMAGE_CLASSIFICATION = TaskSpec(
@@ -196,6 +197,7 @@ ZERO_SHOT_IMAGE_CLASSIFICATION = TaskSpec(
     max_batch_size=BATCH,
     settings=(MAX_IMAGE_PIXELS,),
     media=Media.IMAGE,
+    onnx=graph.of_media("zero-shot-image-classification"),
 )
 
 SPECS = (IMAGE_CLASSIFICATION, ZERO_SHOT_IMAGE_CLASSIFICATION)

@@ -19,6 +19,5 @@ class TritonPythonModel(Model[str]):
         return row.text("text")
 
     def predict(self, items: list[str], *, count_tokens: bool = False, **options: Unpack[EmbedOptions]) -> list[Answer]:
-        counts = self.encoder.count(items, **options) if count_tokens else [0] * len(items)
-        vectors = self.encoder.embed(items, **options)
+        vectors, counts = self.encoder.embed_counted(items, count_tokens=count_tokens, **options)
         return [{"embedding": vector, "token_count": count} for vector, count in zip(vectors, counts, strict=True)]
