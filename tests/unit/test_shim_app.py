@@ -331,6 +331,32 @@ def test_a_failure_of_the_shims_own_tells_no_secrets(http: TestClient, triton: S
     assert response.json() == {"error": "the shim failed: RuntimeError"}
 
 
+DEADLINE = "x-request-timeout"
+
+
+def test_a_request_is_taken_back_when_its_time_is_over(http: TestClient, triton: StandIn) -> None:
+    triton.waits = True
+    response = http.post("/", json={"inputs": "text"}, headers={DEADLINE: "0.01"})
+    assert response.status_code == 504
+    assert response.json()["error"] == "the answer was not ready after 0.01 seconds, and is no longer worked on"
+    assert triton.cancelled
+
+
+def test_a_caller_cannot_have_more_time_than_the_shim_gives(triton: StandIn) -> None:
+    triton.waits = True
+    with TestClient(app.create(dataclasses.replace(SETTINGS, request_timeout_s=0.01))) as http:
+        assert http.post("/", json={"inputs": "text"}, headers={DEADLINE: "99"}).status_code == 504
+    assert triton.cancelled
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", ""])
+def test_a_time_that_is_none_is_refused(seconds: str, http: TestClient, triton: StandIn) -> None:
+    response = http.post("/", json={"inputs": "text"}, headers={DEADLINE: seconds})
+    assert response.status_code == 400
+    assert response.json()["error"] == f"the header {DEADLINE} must be a number of seconds above 0, not {seconds!r}"
+    assert not triton.calls
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("POST", "/models/nope", 404), ("GET", "/nope", 404), ("PUT", "/", 405), ("GET", "/predict", 405)],

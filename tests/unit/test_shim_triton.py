@@ -201,6 +201,24 @@ async def test_the_first_failure_is_the_answer_and_ends_the_rest(client: Client)
     assert len(client.requests) == sent
 
 
+async def test_a_full_queue_refuses_at_once(client: Client) -> None:
+    server, full = triton.Triton("localhost:1"), replace(READY, max_queue_size=1)
+    first = asyncio.create_task(server.infer(full, call("one")))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="more requests waiting than its queue holds"):
+        await server.infer(full, call("two"))
+    await server.infer(replace(full, name="other"), call("of another model"))
+    await first
+    await server.infer(full, call("three"))  # there is room again
+    assert [request["text"] for request in client.requests] == [[[b"one"]], [[b"of another model"]], [[b"three"]]]
+
+
+async def test_the_queue_is_as_long_as_the_configuration_says(client: Client) -> None:
+    client.index = [("m", "READY", "")]
+    (model,) = (await triton.Triton("localhost:1").models({})).values()
+    assert model.max_queue_size == 16 * model.max_batch_size
+
+
 async def test_the_connection_is_closed(client: Client) -> None:
     await triton.Triton("localhost:1").close()
     assert client.closed
