@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hub2triton.generate.export.parity import Arrays
@@ -36,9 +40,33 @@ def export(engine: Any, sample: Arrays, precision: str, folder: Path) -> None:
     # By channel: on sentence vectors the cosine to FP32 is then 0.99 instead of 0.95, at the same speed.
     by_channel: Any = lib.OnnxRuntimeDynamicConfig(per_channel=True)
     quantizer = lib.OnnxRuntimeQuantizer(by_channel) if precision == "int8" else None
-    exported = lib.OnnxExporter().export(model, inputs, lib.OnnxConfig(dynamic=True, quantizer=quantizer))
+    with _lengths_that_vary(model):
+        exported = lib.OnnxExporter().export(model, inputs, lib.OnnxConfig(dynamic=True, quantizer=quantizer))
     kept = {path.name for path in folder.iterdir()}
     exported.save_pretrained(folder)
     for path in folder.iterdir():
         if path.name not in kept and not path.name.startswith("model.onnx"):
             path.unlink()
+
+
+@contextmanager
+def _lengths_that_vary(model: Any) -> Iterator[None]:
+    """Lets `len(tensor)` in a model's code follow the batch.
+
+    Python's own makes a plain number of it, so that the graph would have the sample's batch for ever, as RT-DETR's.
+    """
+    modules = {sys.modules[type(part).__module__] for part in model.modules()}
+    changed = [module for module in modules if "len" not in vars(module)]
+    for module in changed:
+        vars(module)["len"] = _length
+    try:
+        yield
+    finally:
+        for module in changed:
+            del vars(module)["len"]
+
+
+def _length(value: Any) -> Any:
+    import torch
+
+    return value.shape[0] if isinstance(value, torch.Tensor) else builtins.len(value)
