@@ -8,6 +8,7 @@ import numpy as np
 class TritonError:
     INTERNAL: int
     INVALID_ARG: int
+    CANCELLED: int
     UNAVAILABLE: int
     def __init__(self, message: str, code: int = ...) -> None: ...
 
@@ -17,6 +18,7 @@ class Tensor:
 
 class InferenceRequest:
     def requested_output_names(self) -> list[str]: ...
+    def is_cancelled(self) -> bool: ...
 
 class InferenceResponse:
     def __init__(self, output_tensors: Sequence[Tensor], error: TritonError | None = ...) -> None: ...

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import sys
+import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Answer = dict[str, Any]  # output name -> the value of one row, without the batch dimension
+
+STALE_S = 0.25
+"""Seconds of one execution after which somebody may have left the queue behind it. To find out costs a request a
+message to Triton and back, so after shorter ones nobody is asked."""
 
 MAX_ERROR_BYTES = 2000
 """Of an error's text, which may repeat what the caller sent. Over gRPC it is a header, where a byte beyond ASCII takes
@@ -62,6 +67,9 @@ class Model(Generic[Item]):
     """
 
     settings: Settings
+
+    _took = 0.0
+    """Seconds of the last execution."""
 
     predict: Callable[..., Sequence[Answer]]
     """Answers a batch of items, one answer an item, in order. Not declared as a method here because each model
@@ -102,15 +110,20 @@ class Model(Generic[Item]):
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Triton's call with a batch of requests; never raises, since that would fail all of them."""
+        began = time.monotonic()
         responses: list[Any] = [None] * len(requests)
         opened = []
         for index, request in enumerate(requests):
+            if self._took > STALE_S and request.is_cancelled():
+                responses[index] = _error_response("the caller has gone away", pb_utils.TritonError.CANCELLED)
+                continue
             try:
                 opened.append(self._open(index, request))
             except Exception as error:
                 responses[index] = _failure(error)
         for group in grouped(self._jobs(opened, responses), key=lambda job: job.key):
             self._answer(group, responses)
+        self._took = time.monotonic() - began
         return responses
 
     def finalize(self) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 class TritonError:
     INTERNAL: ClassVar[int] = 1
     INVALID_ARG: ClassVar[int] = 3
+    CANCELLED: ClassVar[int] = 7
 
     message: str
     code: int = INTERNAL
@@ -31,6 +32,10 @@ class Tensor:
 class InferenceRequest:
     inputs: dict[str, np.ndarray[Any, Any]]
     outputs: tuple[str, ...]
+    cancelled: bool = False
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
 
     def requested_output_names(self) -> list[str]:
         return list(self.outputs)

@@ -26,12 +26,15 @@ class TritonPythonModel(Model[str]):
     """Answers a text with its length; some texts make it fail in the ways that models fail."""
 
     def load(self):
-        pass
+        self.texts = 0
 
     def read(self, row):
         return row.text("text")
 
     def predict(self, items, *, normalize: bool = False):
+        self.texts += len(items)
+        if items == ["how many so far?"]:
+            return [{"embedding": [float(self.texts)], "token_count": 1}]
         for text in items:
             if text == "refuse":
                 raise InvalidInput("this text is refused")

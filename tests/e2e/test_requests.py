@@ -205,22 +205,23 @@ def test_one_bad_row_of_a_list(served: Service) -> None:
 def test_a_caller_who_goes_away_cancels_the_work(served: Service) -> None:
     """Requests wait behind a slow one; their callers leave; they must not be executed."""
     url = f"{served.url}/models/faulty"
+
+    def texts() -> float:
+        answer: float = httpx.post(url, json={"inputs": "how many so far?"}).json()["embeddings"]
+        return float(np.ravel(answer)[0])
+
+    before = texts()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(httpx.post, url, json={"inputs": "sleep 3"}, timeout=30)
         time.sleep(0.5)
-        cancelled = served.metric("nv_inference_request_failure", "faulty")
         body = json.dumps({"inputs": "nobody waits for this"}).encode()
         head = f"POST /models/faulty HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         for _ in range(8):
             with socket.create_connection(("127.0.0.1", served.port)) as connection:
                 connection.sendall(head + body)
                 time.sleep(0.05)
-        rows = served.metric("nv_inference_count", "faulty")
         assert slow.result().status_code == 200
-    time.sleep(0.5)
-    assert httpx.post(url, json={"inputs": "ok"}).status_code == 200
-    assert served.metric("nv_inference_request_failure", "faulty") - cancelled >= 8
-    assert served.metric("nv_inference_count", "faulty") - rows <= 2  # the slow one and the last one
+    assert texts() - before == 2  # the slow one and the last one
 
 
 def test_health_info_and_metrics(served: Service) -> None:

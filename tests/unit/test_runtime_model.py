@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import urllib.parse
 from typing import Any
@@ -202,3 +203,19 @@ def test_load_and_read_must_be_written() -> None:
         Model[str]().load()
     with pytest.raises(NotImplementedError):
         Model[str]().read(Row({}, 1))
+
+
+def test_who_has_left_the_queue_of_a_slow_model_is_not_answered(
+    model: Speller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 10.0, 20.0, 20.0, 30.0, 30.0])
+    monkeypatch.setattr("hf_runtime.model.time.monotonic", lambda: next(clock))
+    gone = [dataclasses.replace(request("gone"), cancelled=True)]
+    (first,) = model.execute(gone)  # nothing was slow before, so nobody is asked
+    assert first.error is None
+    second, other = model.execute([*gone, request("here")])
+    assert second.error.code == TritonError.CANCELLED
+    assert other.error is None
+    (third,) = model.execute(gone)
+    assert third.error is None
+    assert [items for items, _ in model.batches] == [["gone"], ["here"], ["gone"]]
