@@ -26,8 +26,9 @@ def load(settings: Settings) -> Any:
             return PlainTokenizer(Path(settings.weights()) / "tokenizer.json", **description["tokenizer"])
     from transformers import AutoTokenizer
 
+    from . import torch_text
+
     found = AutoTokenizer.from_pretrained(settings.weights(), trust_remote_code=settings.trust_remote_code)
-    if found.pad_token is None:  # such as GPT-2's
-        found.pad_token = found.eos_token or found.unk_token
+    torch_text.allow_padding(found)
     found.padding_side = "right"
     return found
