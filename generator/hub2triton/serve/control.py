@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from tritonclient.utils import InferenceServerException
 
 # Triton answers at once whatever a model does; a server that does not is about to be found dead.
 _TIMEOUT = 10.0  # seconds
+# A parameter of the model's configuration that nobody reads: it makes one load differ from the one before.
+_LOADED_AT = "loaded_at_ns"
 
 
 class LoadError(Exception):
@@ -92,9 +95,10 @@ class Control:
             found = await self._client.get_model_config(name, as_json=True, client_timeout=_TIMEOUT)
         except InferenceServerException as error:
             raise LoadError(error.message() or str(error)) from error
-        # Triton does nothing for a model whose files have not changed; with a configuration by hand, if the same, it
-        # loads.
-        await self._load(name, config=json.dumps(found["config"]))
+        # Triton does nothing for a model whose files and configuration are those it has loaded.
+        config = found["config"]
+        config.setdefault("parameters", {})[_LOADED_AT] = {"string_value": str(time.time_ns())}
+        await self._load(name, config=json.dumps(config))
 
     async def executions(self, name: str) -> int:
         """How many executions of a model have ended, whether well or not."""
