@@ -1,283 +1,277 @@
 """What callers see of processes that die, hang and grow: every answer is held against what was asked.
 
-`python -m benchmarks.faults`; a handler that echoes is served by `serve-repo`, and on request fails in the ways that
-take its process with it. The recovery is the time from the fault to the first right answer to a request sent after it.
-Prints the table of docs/faults.md.
+`python -m benchmarks.faults [FAULT …]`; a handler that echoes is served by `serve-repo`, and on request fails in the
+ways that take its process with it. The recovery is the time from the fault to the first right answer to a request sent
+after it. Writes benchmarks/results/faults.* and the table of docs/faults.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import re
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiohttp
-import psutil
-from tests.e2e.service import BIN, free_ports, generate
-from tests.models.custom import faults
+import uvloop
+from tests.models.custom import faults as faulty_model
+
+from benchmarks import full_disk, record, report
+from benchmarks.callers import Connection, calling
+from benchmarks.serving import PATIENCE_S, STUB, TRITON, generate, serving, set_parameter, until
+from benchmarks.tally import Tally, echo
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
+
+    from benchmarks.serving import Serving
+
+    Act = Callable[["Serving", Tally], Awaitable[list[float]]]
+    """Does the faults while callers ask; gives the seconds that each recovery took."""
 
 NAME = "faults"
-PATIENCE_S = 120.0
 HANG_S = 3
-STABLE_S = 5.2  # what dies sooner is started again with a delay
-MEMORY_MIB = 300
+STABLE_S = 5.2
+"""What dies sooner than this after its start is started again with a delay."""
+
+MEMORY_MIB = 400
+LARGE = 8 << 20
+"""Bytes of a request that does not fit into a shared memory that is nearly full."""
+
+SMALL_SHM = "mount -t tmpfs -o size=256m tmpfs /dev/shm"
+QUEUE = 256
+"""For all callers: a 429 would only say that there are many of them."""
 
 
-class Serving:
-    """A serve-repo that runs.
-
-    Attributes:
-        lines: What it has printed.
-    """
-
-    def __init__(self, repository: Path, *flags: str, shell: str = "") -> None:
-        self.port, *others = free_ports(4)
-        names = ("--port", "--grpc-port", "--http-port", "--metrics-port")
-        ports = [text for pair in zip(names, map(str, (self.port, *others)), strict=True) for text in pair]
-        command = [str(BIN / "serve-repo"), str(repository), *ports, *flags]
-        if shell:  # what to do before, in namespaces of its own
-            inside = f'{shell} && exec "$0" "$@"'
-            command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, *command]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        self.lines: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def loads(self) -> int:
-        """How often the model has been loaded."""
-        return sum(line.startswith(f"ready   {NAME}") for line in self.lines)
-
-    def found(self, pattern: str) -> list[str]:
-        """The lines that a pattern fits the start of."""
-        return [line for line in self.lines if re.match(pattern, line)]
-
-    def child(self, mark: str) -> psutil.Process:
-        """The process that has a mark in its command line."""
-        for process in psutil.Process(self.process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                command = process.cmdline()
-                if command and mark in command[0] and process.status() != psutil.STATUS_ZOMBIE:
-                    return process
-        raise LookupError(mark)
-
-    def _read(self) -> None:
-        for line in self.process.stdout or ():
-            self.lines.append(line)
-
-
-@dataclass
-class Load:
-    """Clients that ask one thing after the other.
+@dataclass(frozen=True)
+class Fault:
+    """A way to fail.
 
     Attributes:
-        right: When each request that was answered rightly had been sent and answered.
-        refused: 503 and 429, with a reason and Retry-After.
-        lost: When each request was sent whose connection was refused or broken.
-        wrong: Any other answer.
+        name: On the command line.
+        title: In the table.
+        act: Does it.
+        flags: Of serve-repo.
+        callers: How many there are at once.
+        prefix: What they ask for.
+        shell: See Serving.
     """
 
-    url: str
-    right: list[tuple[float, float]] = field(default_factory=list)
-    refused: int = 0
-    lost: list[float] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-    @contextlib.asynccontextmanager
-    async def running(self, clients: int, prefix: str = "echo") -> AsyncIterator[Load]:
-        """Keeps clients busy."""
-        stop = asyncio.Event()
-        timeout = aiohttp.ClientTimeout(PATIENCE_S)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
-            tasks = [asyncio.create_task(self._client(session, f"{prefix} {n}", stop)) for n in range(clients)]
-            try:
-                yield self
-            finally:
-                stop.set()
-                await asyncio.gather(*tasks)
-
-    async def recovered(self, since: float) -> float:
-        """Waits until something sent after a moment is answered rightly; seconds since that moment."""
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            found = [answered for sent, answered in self.right[-500:] if sent > since]
-            if found:
-                return min(found) - since
-            await asyncio.sleep(0.01)
-        raise TimeoutError("not recovered")
-
-    async def _client(self, session: aiohttp.ClientSession, prefix: str, stop: asyncio.Event) -> None:
-        turn = 0
-        while not stop.is_set():
-            turn += 1
-            body = {"inputs": f"{prefix} {turn}"}
-            sent = time.monotonic()
-            try:
-                async with session.post(self.url, json=body) as response:
-                    told = await response.json()
-            except aiohttp.ClientError:
-                self.lost.append(sent)
-                await asyncio.sleep(0.05)
-                continue
-            if response.status == 200 and told == body:
-                self.right.append((sent, time.monotonic()))
-            elif response.status in (503, 429) and told.get("error") and response.headers.get("retry-after"):
-                self.refused += 1
-            else:
-                self.wrong.append(f"{body} -> {response.status} {told}")
+    name: str
+    title: str
+    act: Act
+    flags: tuple[str, ...] = ()
+    callers: int = 32
+    prefix: str = "echo"
+    shell: str = ""
 
 
-async def until(what: str, check: Callable[[], bool]) -> None:
-    """Waits for something that will be."""
-    end = time.monotonic() + PATIENCE_S
-    while not check():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        await asyncio.sleep(0.02)
+@dataclass(frozen=True)
+class Row:
+    """What came of a fault; see Tally.
+
+    Attributes:
+        longest: Seconds that the slowest answer took.
+        recoveries: Seconds, for each time.
+    """
+
+    title: str
+    callers: int
+    requests: int
+    right: int
+    refused_503: int
+    refused_429: int
+    lost: int
+    wrong: int
+    longest: float
+    recoveries: list[float]
 
 
-async def scenario(
-    name: str, repository: Path, fault: Callable[[Serving, Load], Awaitable[list[float]]], *flags: str, **more: object
-) -> None:
-    """Serves, loads, does the faults, and prints a row."""
-    serving = Serving(repository, *flags, shell=str(more.get("shell", "")))
-    try:
-        await until("serving", lambda: bool(serving.found("Ctrl-C")) or serving.process.poll() is not None)
-        load = Load(f"http://127.0.0.1:{serving.port}/")
-        async with load.running(int(str(more.get("clients", 32))), str(more.get("prefix", "echo"))):
-            await asyncio.sleep(1)
-            times = await fault(serving, load)
-        typical = f"{statistics.median(times):.2f}" if times else ""
-        longest = f"{max(times):.2f}" if times else ""
-        row = (name, len(load.right), load.refused, len(load.lost), len(load.wrong), typical, longest)
-        print("| " + " | ".join(map(str, row)) + " |", flush=True)
-        for wrong in load.wrong[:3]:
-            print(f"    {wrong}", file=sys.stderr)
-    finally:
-        serving.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            serving.process.wait(40)
+def killing(count: int, mark: str) -> Act:
+    """Kills the process of a program, so many times."""
 
-
-async def send(load: Load, inputs: str) -> int:
-    """Sends one request of another client; its status."""
-    async with aiohttp.ClientSession() as session, session.post(load.url, json={"inputs": inputs}) as response:
-        await response.read()
-        return response.status
-
-
-def killing(count: int, mark: str) -> Callable[[Serving, Load], Awaitable[list[float]]]:
-    """Kills the process of a mark, so many times."""
-
-    async def fault(serving: Serving, load: Load) -> list[float]:
+    async def act(served: Serving, tally: Tally) -> list[float]:
         times = []
         for _ in range(count):
-            loads = serving.loads()
-            moment = time.monotonic()
-            serving.child(mark).kill()
-            await until("loaded again", lambda loads=loads: serving.loads() > loads)  # type: ignore[misc]
-            times.append(await load.recovered(moment))
+            loads = served.found("ready ")
+            (process,) = served.processes(mark)
+            process.kill()
+            tally.fault()
+            await until("loaded again", lambda loads=loads: served.found("ready ") > loads)  # type: ignore[misc]
+            times.append(await tally.recovery())
             await asyncio.sleep(STABLE_S)
         return times
 
-    return fault
+    return act
 
 
-def sending(count: int, inputs: str, *, line: str) -> Callable[[Serving, Load], Awaitable[list[float]]]:
-    """Sends a request that its model does not survive, so many times."""
+def sending(count: int, inputs: str) -> Act:
+    """Sends a request that its model does not survive, so many times; it is to be refused."""
 
-    async def fault(serving: Serving, load: Load) -> list[float]:
+    async def act(served: Serving, tally: Tally) -> list[float]:
         times = []
         for _ in range(count):
-            seen = len(serving.found(line))
-            moment = time.monotonic()
-            poison = asyncio.create_task(send(load, inputs))
-            await until(line, lambda seen=seen: len(serving.found(line)) > seen)  # type: ignore[misc]
-            if await poison != 503:
-                load.wrong.append(f"{inputs} was answered")
-            times.append(await load.recovered(moment))
+            (process,) = served.processes(STUB)
+            deadly = asyncio.create_task(one(served, inputs))
+            await until("it has died", lambda process=process: process not in served.family())  # type: ignore[misc]
+            tally.fault()
+            status = await deadly
+            if status != 503:
+                tally.wrong += 1
+                tally.examples.append(f"{inputs}: {status}")
+            times.append(await tally.recovery())
             await asyncio.sleep(STABLE_S)
         return times
 
-    return fault
+    return act
 
 
-async def leak(serving: Serving, load: Load) -> list[float]:
-    """Lets the model grow until it has been replaced."""
-    longest: list[float] = []
-    loads = serving.loads()
-    while serving.loads() == loads:
-        moment = time.monotonic()
-        if await send(load, "leak 50") == 200:
-            longest.append(await load.recovered(moment))
+async def leak(served: Serving, tally: Tally) -> list[float]:
+    """Has the model grow until it has been replaced; gives how long callers waited after each time it grew."""
+    times: list[float] = []
+    loads = served.found("ready ")
+    while served.found("ready ") == loads:
+        tally.fault()
+        if await one(served, "leak 50") != 200:
+            tally.wrong += 1
+        times.append(await tally.recovery())
         await asyncio.sleep(0.3)
-    return longest
+    await asyncio.sleep(STABLE_S)
+    return times
 
 
-async def fill(_: Serving, load: Load) -> list[float]:
-    """Sends what does not fit into /dev/shm."""
+async def fill(served: Serving, tally: Tally) -> list[float]:
+    """Fills /dev/shm, so that larger requests than ever find no room while small ones go on; then empties it."""
+    times = []
+    for turn in range(1, 4):
+        large = "x" * (turn * LARGE)  # Triton keeps what it once took of the shared memory
+        await nearby(served, "head -c 1G /dev/zero > /dev/shm/full 2>/dev/null; true")
+        for _ in range(3):
+            status = await one(served, large)
+            tally.requests += 1
+            tally.refused[status] += status == 503
+            tally.wrong += status != 503
+            if status != 503:
+                tally.examples.append(f"{turn * LARGE >> 20} MiB with a full /dev/shm: {status}")
+        await asyncio.sleep(1)
+        await nearby(served, "rm /dev/shm/full")
+        emptied = time.monotonic()
+        while await one(served, large) != 200:
+            if time.monotonic() - emptied > PATIENCE_S:
+                raise TimeoutError("large requests are still refused")
+        times.append(time.monotonic() - emptied)
+    return times
+
+
+async def stop(served: Serving, tally: Tally) -> list[float]:
+    """SIGTERM: what was sent before it must be answered; what comes later may find the port closed."""
     moment = time.monotonic()
-    status = await send(load, "x" * (8 << 20))
-    print(f"    a body of 8 MiB: {status}", file=sys.stderr)
-    return [await load.recovered(moment)]
-
-
-async def stop(serving: Serving, load: Load) -> list[float]:
-    """SIGTERM: what was sent before it must be answered."""
-    moment = time.monotonic()
-    serving.process.send_signal(signal.SIGTERM)
-    await until("stopped", lambda: serving.process.poll() is not None)
+    served.process.send_signal(signal.SIGTERM)
+    await until("stopped", lambda: served.process.poll() is not None)
     took = time.monotonic() - moment
-    load.lost = [sent for sent in load.lost if sent < moment]
+    if served.process.returncode:
+        tally.wrong += 1
+        tally.examples.append(f"exit code {served.process.returncode}")
+    await asyncio.sleep(0.5)
+    tally.lost = [sent for sent in tally.lost if sent < moment]
     return [took]
 
 
-async def measure(kills: int) -> None:
-    """All scenarios, one after the other."""
-    with tempfile.TemporaryDirectory() as folder:
-        faults(Path(folder) / NAME)
-        repository = Path(folder) / "repository"
-        generate(Path(folder) / NAME, "custom", NAME, repository)
-        config = repository / NAME / "config.pbtxt"
-        # A queue for all clients: a 429 would only say that there are many of them.
-        config.write_text(config.read_text().replace("max_queue_size: 16", "max_queue_size: 256"))
-        print("| Fault | right | 503, 429 | lost | wrong | recovery, median (s) | longest (s) |")
-        print("|---|---|---|---|---|---|---|", flush=True)
-        if kills:
-            await scenario(f"{kills} kills of the model's process", repository, killing(kills, "_stub"))
-        await scenario("3 kills of tritonserver", repository, killing(3, "/tritonserver"))
-        died = f"died    {NAME}"
-        await scenario("3 requests on which it exits", repository, sending(3, "exit", line=died))
-        flags = ("--hang-timeout", str(HANG_S))
-        hung = f"hung    {NAME}"
-        await scenario(
-            f"2 requests on which it hangs, limit {HANG_S} s", repository, sending(2, "spin", line=hung), *flags
-        )
-        await scenario("a leak, limit 300 MiB", repository, leak, "--model-memory", str(MEMORY_MIB), clients=8)
-        await scenario("SIGTERM (until the exit)", repository, stop, clients=16, prefix="sleep 0.2")
-        small = "mount -t tmpfs -o size=6m tmpfs /dev/shm"
-        await scenario("a full /dev/shm", repository, fill, shell=small, clients=4)
+async def one(served: Serving, inputs: str) -> int:
+    """The status of one more request, of another caller."""
+    connection = Connection(served.port)
+    try:
+        return (await connection.ask(echo(inputs))).status
+    finally:
+        connection.close()
+
+
+async def nearby(served: Serving, command: str) -> None:
+    """Runs a shell's command in the namespaces of a serve-repo."""
+    enter = ["nsenter", "--target", str(served.process.pid), "--user", "--mount", "--preserve-credentials"]
+    process = await asyncio.create_subprocess_exec(*enter, "sh", "-c", command)
+    if await process.wait():
+        raise RuntimeError(f"failed: {command}")
+
+
+def all_faults(kills: int) -> list[Fault]:
+    """Every way; the first as often as is said."""
+    hang, memory = ("--hang-timeout", str(HANG_S)), ("--model-memory", str(MEMORY_MIB))
+    return [
+        Fault("model", f"{kills} kills of the model's process", killing(kills, STUB)),
+        Fault("triton", "5 kills of tritonserver", killing(5, TRITON), ("--max-restarts", "9")),
+        Fault("exit", "5 requests on which it exits", sending(5, "exit")),
+        Fault("hang", f"3 requests on which it hangs, limit {HANG_S} s", sending(3, "spin"), hang),
+        Fault("leak", f"it leaks, limit {MEMORY_MIB} MiB", leak, memory, callers=8),
+        Fault("shm", "a full /dev/shm, 3 times", fill, callers=8, shell=SMALL_SHM),
+        Fault("stop", "SIGTERM (time until the exit)", stop, callers=16, prefix="sleep 0.2"),
+    ]
+
+
+async def measure(fault: Fault, repository: Path) -> Row:
+    """Serves, has callers ask, does the fault, and says what came of it."""
+    tally = Tally(fault.prefix)
+    async with serving(repository, *fault.flags, shell=fault.shell) as served:
+        async with calling(served.port, fault.callers, tally.ask, tally.seen):
+            await asyncio.sleep(1)
+            times = await fault.act(served, tally)
+        print("".join(f"    {line}" for line in served.lines if line.startswith(("died", "hung", "grown"))), end="")
+    for wrong in tally.examples:
+        print(f"    wrong: {wrong}", file=sys.stderr)
+    refused = (tally.refused[503], tally.refused[429])
+    right = (tally.requests, tally.right)
+    return Row(fault.title, fault.callers, *right, *refused, len(tally.lost), tally.wrong, tally.longest, times)
+
+
+def markdown(rows: list[Row], disk: str) -> str:
+    """The table, and the sentence about disks."""
+    counts = ["callers", "requests", "right", "503", "429", "lost", "wrong"]
+    heads = ["fault", *counts, "recovery, p50 (s)", "max (s)", "slowest answer (s)"]
+    cells = [
+        [
+            row.title,
+            *map(str, (row.callers, row.requests, row.right, row.refused_503, row.refused_429, row.lost, row.wrong)),
+            report.number(statistics.median(row.recoveries) if row.recoveries else None, 2),
+            report.number(max(row.recoveries, default=None), 2),
+            report.number(row.longest),
+        ]
+        for row in rows
+    ]
+    return "\n\n".join(
+        part for part in (f"{record.machine()}.", report.table(heads, cells) if rows else "", disk) if part
+    )
 
 
 def main() -> None:
-    """Runs all scenarios and prints the table."""
+    """Does what is asked for, or all."""
+    names = [*(fault.name for fault in all_faults(0)), full_disk.NAME]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50)
-    asyncio.run(measure(parser.parse_args().kills))
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}")
+    parser.add_argument("--kills", type=int, default=50, help="of the model's process (default 50)")
+    parser.add_argument("--results", type=Path, default=record.RESULTS, help="where to write them")
+    given = parser.parse_args()
+    for name in [each for each in given.faults if each not in names]:
+        parser.error(f"there is no fault {name!r}; there are {', '.join(names)}")
+    wanted = given.faults or names
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        faulty_model(Path(folder) / NAME)
+        repository = Path(folder) / "repository"
+        set_parameter(generate(Path(folder) / NAME, "custom", NAME, repository), "max_queue_size", str(QUEUE))
+        for fault in [each for each in all_faults(given.kills) if each.name in wanted]:
+            rows.append(uvloop.run(measure(fault, repository)))
+            print(markdown(rows[-1:], ""), flush=True)
+    disk = full_disk.measure() if full_disk.NAME in wanted else None
+    text = markdown(rows, disk.sentence if disk else "")
+    figures = {"rows": [asdict(row) for row in rows], "disk": asdict(disk) if disk else None}
+    record.keep("faults", figures, text, given.results)
+    if any(row.wrong or row.lost for row in rows) or (disk and disk.wrong):
+        sys.exit("There were wrong or lost answers; see above.")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from . import json_text
 from .causal import CausalModel
 from .causal_options import CausalOptions
 from .error import InvalidInput
@@ -72,12 +72,9 @@ def parsed(text: str) -> Chat:
     """A chat out of JSON.
 
     Raises:
-        InvalidInput: Not JSON, or no chat.
+        InvalidInput: Not JSON, not Unicode, or no chat.
     """
-    try:
-        return messages(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InvalidInput(f"the messages are not valid JSON: {error}") from None
+    return messages(json_text.parsed(text, "input 'messages_json'"))
 
 
 def messages(value: Any) -> Chat:

@@ -29,6 +29,7 @@ def load(settings: Settings, auto_class: Any, *, headless: bool = False) -> Any:
         settings.weights(),
         trust_remote_code=settings.trust_remote_code,
         dtype=torch_device.dtype(settings),
+        use_safetensors=True,  # what is pickled was converted when this repository was made
         output_loading_info=True,
     )
     missing = sorted(name for name in loaded["missing_keys"] if not name.endswith(TRAINING_ONLY))

@@ -86,7 +86,7 @@ class ImageMaker:
         folder = settings.weights()
         own_code = {"trust_remote_code": True} if settings.trust_remote_code else {}
         self.pipeline: Any = AutoPipelineForText2Image.from_pretrained(  # type: ignore[no-untyped-call]
-            folder, torch_dtype=_dtype(settings, folder), variant=_variant(folder), **own_code
+            folder, torch_dtype=_dtype(settings, folder), variant=_variant(folder), use_safetensors=True, **own_code
         ).to(settings.device)
         self.pipeline.set_progress_bar_config(disable=True)
         self.step = _step(self.pipeline)
@@ -190,7 +190,7 @@ def _step(pipeline: Any) -> int:
 
 def _variant(folder: str) -> str | None:
     """The variant, such as fp16, of models that were saved as nothing else; generate-repo leaves no others."""
-    weights = (path for path in Path(folder).glob("*/*") if path.suffix in (".safetensors", ".bin"))
+    weights = Path(folder).glob("*/*.safetensors")
     # name.safetensors, name.fp16.safetensors, name.fp16-00001-of-00002.safetensors
     return min((words[1].split("-")[0] for path in weights if len(words := path.name.split(".")) > 2), default=None)  # noqa: PLR2004
 

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import inspect
 import io
-import json
 import sys
 import traceback
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import triton_python_backend_utils as pb_utils
 from PIL import Image
 
+from . import json_text
 from .error import InvalidInput
 from .image import FORMATS, MAX_PIXELS, decode
 from .response import Response, of
@@ -85,10 +85,7 @@ class Endpoint:
         Raises:
             InvalidInput: No JSON object, or an image that is damaged or too large.
         """
-        try:
-            data = json.loads(text or b"{}")
-        except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and endless nesting
-            raise InvalidInput(f"input 'request_json' is not valid JSON: {error}") from None
+        data = json_text.parsed(text or b"{}", "input 'request_json'")
         if not isinstance(data, dict):
             raise InvalidInput("input 'request_json' must be a JSON object")
         if body:

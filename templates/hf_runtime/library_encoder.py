@@ -31,7 +31,7 @@ class LibraryEncoder:
             settings.weights(),
             device=settings.device,
             trust_remote_code=settings.trust_remote_code,
-            model_kwargs={"dtype": torch_device.dtype(settings)},
+            model_kwargs={"dtype": torch_device.dtype(settings), "use_safetensors": True},
         )
         self._model.truncate_dim = None  # that is done for all kinds of models at once
         self._fit_to_transformer()

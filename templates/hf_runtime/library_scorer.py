@@ -27,7 +27,7 @@ class LibraryScorer:
             settings.weights(),
             device=settings.device,
             trust_remote_code=settings.trust_remote_code,
-            model_kwargs={"dtype": torch_device.dtype(settings)},
+            model_kwargs={"dtype": torch_device.dtype(settings), "use_safetensors": True},
         )
         self.outputs: int = self._model.num_labels
         torch_text.allow_padding(self._model.tokenizer)

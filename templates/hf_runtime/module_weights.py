@@ -22,16 +22,10 @@ def read(folder: Path) -> dict[str, Array]:
         FileNotFoundError: The folder has no weights.
         KeyError: They are of a type that is no fraction.
     """
-    safe = folder / "model.safetensors"
-    if safe.is_file():
-        import safetensors  # most models have no such module, and a graph needs nothing else of this package
+    import safetensors  # most models have no such module, and a graph needs nothing else of this package
 
-        found = safetensors.deserialize(safe.read_bytes())  # type: ignore[no-untyped-call]
-        return {name: _array(**tensor) for name, tensor in found}
-    import torch  # what older versions of the library saved needs it
-
-    weights = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
-    return {name: tensor.float().numpy() for name, tensor in weights.items()}
+    found = safetensors.deserialize((folder / "model.safetensors").read_bytes())  # type: ignore[no-untyped-call]
+    return {name: _array(**tensor) for name, tensor in found}
 
 
 def _array(*, dtype: str, shape: list[int], data: bytes) -> Array:

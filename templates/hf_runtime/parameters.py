@@ -10,6 +10,7 @@ import json
 import types
 from typing import TYPE_CHECKING, Any, Literal, Union, Unpack, get_args, get_origin, get_type_hints
 
+from . import json_text
 from .error import InvalidInput
 
 if TYPE_CHECKING:
@@ -36,10 +37,7 @@ def parse(text: str, types_by_name: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidInput: Not a JSON object, an unknown name, or a value of the wrong type.
     """
-    try:
-        given = json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and endless nesting
-        raise InvalidInput(f"parameters_json is not valid JSON: {error}") from None
+    given = json_text.parsed(text, "parameters_json") if text.strip() else {}
     if not isinstance(given, dict):
         raise InvalidInput(f"parameters_json must be a JSON object, not {_kind(given)}")
     given = {name: value for name, value in given.items() if value is not None}

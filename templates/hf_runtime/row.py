@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import json_text
 from .error import InvalidInput
 
 if TYPE_CHECKING:
@@ -50,13 +50,9 @@ class Row:
         """The single element of a tensor of dims [1], parsed as JSON.
 
         Raises:
-            InvalidInput: Not JSON.
+            InvalidInput: Not JSON, or not Unicode.
         """
-        text = self.text(name)
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and endless nesting
-            raise InvalidInput(f"input {name!r} is not valid JSON: {error}") from None
+        return json_text.parsed(self.text(name), f"input {name!r}")
 
     def _decoded(self, name: str, value: bytes) -> str:
         try:

@@ -152,7 +152,8 @@ class Cut:
         sides = stride if isinstance(stride, list) else [stride, stride]
         if len(sides) != 2 or not all(0 <= side < math.inf for side in sides):  # noqa: PLR2004 (left and right)
             raise InvalidInput("parameter 'stride_length_s' must be a number of at least 0, or a list of two of them")
-        length, left, right = (round(side * rate / align_to) * align_to for side in (seconds, *sides))
+        # Longer sides leave nothing in any case, and may be more samples than a number can count.
+        length, left, right = (round(min(side, seconds) * rate / align_to) * align_to for side in (seconds, *sides))
         if length - left - right < rate * SMALLEST_STEP_S:
             raise InvalidInput(
                 f"parts of {seconds:g} seconds that share {sides[0]:g} and {sides[1]:g} leave less than "

@@ -175,6 +175,15 @@ def test_a_model_that_does_not_fit_downloads_nothing(hub: HubServer, generate: G
     assert not any("safetensors" in request.path for request in hub.downloads)
 
 
+def test_pickled_weights_are_not_even_downloaded(hub: HubServer, generate: Generate) -> None:
+    files = {name: content for name, content in FILES.items() if name != "model.safetensors"}
+    hub.add("org/old", files, pipeline_tag="feature-extraction")
+    assert "--allow-pickle" in generate.refused(4, "org/old")
+    assert not any(".bin" in request.path for request in hub.downloads)
+    assert "cannot be made safetensors" in generate.refused(4, "org/old", "--allow-pickle")
+    assert any(".bin" in request.path for request in hub.downloads)
+
+
 def test_a_cut_download_leaves_no_repository_and_goes_on(hub: HubServer, generate: Generate) -> None:
     hub.add("org/name", FILES, pipeline_tag="feature-extraction")
     hub.fail("model.safetensors", 404)

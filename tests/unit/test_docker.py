@@ -479,7 +479,7 @@ def test_every_variable_is_explained(entrypoint: ModuleType) -> None:
     assert len(read) > 10
     passed = set(compose()["services"]["cpu"]["environment"])
     assert sorted(name for name in read | passed if f"`{name}`" not in readme) == []
-    known = {serve_options.variable(flag) for flag in ("--host", "--port", "--allow-urls")}
+    known = {serve_options.variable(flag) for flag in ("--host", "--port", "--allow-urls", "--log-format")}
     mine = {name for name in read | passed if name.startswith("HUB2TRITON_")}
     assert mine - known == {
         "HUB2TRITON_REPO",

@@ -183,6 +183,13 @@ def test_only_the_files_that_are_needed_are_in_the_plan() -> None:
     assert [file.path for file in made.files] == list(FILES)
 
 
+@pytest.mark.parametrize("path", ["../x.json", "a/../../x.json", "/etc/x.json", "a/..", "a\x00b", "a\nb.json"])
+def test_files_that_lead_out_of_the_model_are_refused(path: str) -> None:
+    with pytest.raises(TaskMismatchError, match="leads out of its folder"):
+        make(found=source(*FILES, path))
+    assert make(found=source(*FILES, "a..b/..c.json")).files
+
+
 # ---- pipelines of diffusers
 
 PIPELINE = Facts(("StableDiffusionPipeline",), Library.DIFFUSERS, components=("unet", "vae"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hub2triton.generate.source import SourceFile
-from hub2triton.generate.weights import select
+from hub2triton.generate.weights import is_pickled, safe_name, select
 from hub2triton.tasks.spec import Library
 
 COMPONENTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
@@ -109,6 +109,31 @@ def test_pickled_weights_are_left_only_beside_safetensors() -> None:
     assert selected("onnx/model.safetensors", "pytorch_model.bin") == ["pytorch_model.bin"]
 
 
+@pytest.mark.parametrize(
+    ("pickled", "safe"),
+    [
+        ("pytorch_model.bin", "model.safetensors"),
+        ("2_Dense/pytorch_model.bin", "2_Dense/model.safetensors"),
+        ("pytorch_model-00001-of-00002.bin", "model-00001-of-00002.safetensors"),
+        ("pytorch_model.bin.index.json", "model.safetensors.index.json"),
+        ("text_encoder/pytorch_model.fp16.bin", "text_encoder/model.fp16.safetensors"),
+        ("text_encoder/pytorch_model.bin.index.fp16.json", "text_encoder/model.safetensors.index.fp16.json"),
+        ("unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.safetensors"),
+        ("unet/diffusion_pytorch_model.fp16.bin", "unet/diffusion_pytorch_model.fp16.safetensors"),
+        ("adapter_model.bin", "adapter_model.safetensors"),
+    ],
+)
+def test_pickled_weights_have_a_safe_name(pickled: str, safe: str) -> None:
+    assert is_pickled(pickled)
+    assert safe_name(pickled) == safe
+    assert not is_pickled(safe)
+
+
+@pytest.mark.parametrize("path", ["model.bin", "vocab.bin", "my_pytorch_model.bin", "pytorch_model.bin.md", "a.bin/b"])
+def test_other_files_are_no_weights_of_a_library(path: str) -> None:
+    assert not is_pickled(path)
+
+
 def test_files_are_taken_in_their_order_with_their_sizes() -> None:
     files = (SourceFile("b.json", 2), SourceFile("README.md", 1), SourceFile("a.json", None))
     assert select(files) == (files[0], files[2])
@@ -149,7 +174,8 @@ def test_a_pipeline_is_its_index_and_its_components() -> None:
     ("beside", "taken"),
     [
         (["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.fp16.bin"], ["fp16.safetensors"]),
-        (["diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.safetensors"], ["diffusion_pytorch_model.bin"]),
+        (["diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.safetensors"], ["fp16.safetensors"]),
+        (["diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin"], ["diffusion_pytorch_model.bin"]),
         (["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.ema.safetensors"], ["ema.safetensors"]),
         (
             [

@@ -191,6 +191,7 @@ def test_ctc_models_refuse_what_they_cannot_do(serve: Serve) -> None:
             "parts of 1 seconds that share 0.5 and 0.5 leave less than 0.1",
         ),
         ({"chunk_length_s": 1, "stride_length_s": [0.2, 0.8]}, "make chunk_length_s larger"),
+        ({"chunk_length_s": 1, "stride_length_s": [0, 1e308]}, "or stride_length_s smaller"),
     ):
         assert words in model.refusal(sound, **parameters)
     assert model(sound, task="transcribe", max_new_tokens=5) == model(sound)

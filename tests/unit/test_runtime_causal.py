@@ -411,6 +411,8 @@ def test_chats_that_cannot_be_answered(served: Get, task: str, chat: Any, words:
     ("value", "words"),
     [
         ("nix", "not valid JSON"),
+        ("9" * 5000, "not valid JSON"),
+        ('[{"role": "user", "content": "\\ud800"}]', "not valid Unicode"),
         ("[]", "list of messages"),
         ("{}", "list of messages"),
         ("5", "list of messages"),

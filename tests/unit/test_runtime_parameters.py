@@ -51,6 +51,10 @@ def test_values_are_given() -> None:
         ("{", "parameters_json is not valid JSON"),
         ("9" * 5000, "parameters_json is not valid JSON"),
         ("[" * 100_000, "parameters_json is not valid JSON"),
+        ("[" * 900 + "]" * 900, "parameters_json"),  # a list, or too deep for the stack that is left
+        ('{"side": "\\ud800"}', "parameters_json is not valid Unicode"),
+        ('{"side": {"a": ["\\udc00b"]}}', "parameters_json is not valid Unicode"),
+        ('{"\\ud83d": 1}', "parameters_json is not valid Unicode"),
         ("[]", "must be a JSON object, not a list"),
         ("1", "must be a JSON object, not a number"),
         ("null", "must be a JSON object, not null"),

@@ -48,6 +48,12 @@ def test_what_is_no_json_is_the_callers_mistake(text: bytes) -> None:
         row(text, limit=10**6).json("x")
 
 
+def test_half_of_a_character_is_the_callers_mistake_too() -> None:
+    assert row(b'["\\ud83d\\ude00"]').json("x") == ["\U0001f600"]
+    with pytest.raises(InvalidInput, match="input 'x' is not valid Unicode"):
+        row(b'["\\ud83d"]').json("x")
+
+
 def test_too_long_json_is_told_as_such() -> None:
     with pytest.raises(InvalidInput, match="has 3 characters"):
         row(b"[1]", limit=2).json("x")

@@ -148,13 +148,6 @@ def test_dense_layers(activation: str, bias: bool, saved: Saved) -> None:
         encoder.embed(["x"], dimensions=25)
 
 
-def in_pickle(weights: Path) -> None:
-    from safetensors.torch import load_file
-
-    torch.save(load_file(weights / "2_Dense/model.safetensors"), weights / "2_Dense/pytorch_model.bin")
-    (weights / "2_Dense/model.safetensors").unlink()
-
-
 def in_type(dtype: torch.dtype, weights: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -165,14 +158,13 @@ def in_type(dtype: torch.dtype, weights: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        in_pickle,
         partial(in_type, torch.float16),
         partial(in_type, torch.bfloat16),
         partial(in_type, torch.float64),
         lambda weights: rewrite(weights / "2_Dense/config.json", activation_function=None),
         old_names,
     ],
-    ids=["pickle", "fp16", "bf16", "fp64", "default activation", "old names"],
+    ids=["fp16", "bf16", "fp64", "default activation", "old names"],
 )
 def test_files_of_dense_layers(change: Change, saved: Saved) -> None:
     with text.seeded():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub2triton.error import UsageError
+from hub2triton.log_format import LogFormat
 from hub2triton.serve.command import main
 from hub2triton.serve.options import Options, parse, reachable, variable
 
@@ -30,6 +31,7 @@ def test_flags() -> None:
         "--api-key-file",
         "/k",
         *["--hang-timeout", "1.5", "--model-memory", "6", "--drain-timeout", "7", "--max-restarts", "8"],
+        *["--log-format", "json"],
     ]
     assert parse(arguments.split() + more, {}) == Options(
         Path("repo"),
@@ -50,6 +52,7 @@ def test_flags() -> None:
         6,
         7.0,
         8,
+        LogFormat.JSON,
     )
 
 
@@ -73,6 +76,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         "HUB2TRITON_MODEL_MEMORY": "6",
         "HUB2TRITON_DRAIN_TIMEOUT": "7",
         "HUB2TRITON_MAX_RESTARTS": "8",
+        "HUB2TRITON_LOG_FORMAT": "json",
     }
     expected = Options(
         Path("repo"),
@@ -93,6 +97,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         6,
         7.0,
         8,
+        LogFormat.JSON,
     )
     assert parse([], environment) == expected
 
@@ -102,7 +107,7 @@ def test_a_flag_wins_over_the_environment() -> None:
     assert (options.port, options.models) == (9, ("c",))
 
 
-@pytest.mark.parametrize("name", ["HUB2TRITON_PORT", "HUB2TRITON_VERBOSE"])
+@pytest.mark.parametrize("name", ["HUB2TRITON_PORT", "HUB2TRITON_VERBOSE", "HUB2TRITON_LOG_FORMAT"])
 def test_a_wrong_variable_is_named(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name} is 'much'"):
         parse(["repo"], {name: "much"})

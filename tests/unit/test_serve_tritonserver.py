@@ -1,4 +1,5 @@
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -75,6 +76,18 @@ def test_arguments(folder: Path) -> None:
     assert command[-1] == "--log-verbose=1"
 
 
+def test_what_can_change_the_server_is_closed_to_web_pages(tmp_path: Path) -> None:
+    def guard() -> str:
+        command = launch(Installation(Path("/t")), Options(tmp_path), tmp_path, "run-", {}).command
+        (found,) = [argument for argument in command if argument.startswith("--http-restricted-api=")]
+        return found
+
+    assert re.fullmatch(
+        r"--http-restricted-api=model-repository,shared-memory,trace,logging:[0-9a-f]{16}=[0-9a-f]{64}", guard()
+    )
+    assert guard() != guard()
+
+
 def test_the_order_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Wheel) -> None:
     monkeypatch.setattr(tritonserver, "find_wheel", lambda: installed)
     monkeypatch.setattr(tritonserver, "check_platform", lambda: None)
@@ -135,3 +148,17 @@ def test_models_do_not_get_the_keys_of_callers(folder: Path) -> None:
     started = launch(Installation(Path("/t")), Options(folder), folder, "run-", environment)
     assert "HUB2TRITON_API_KEY" not in started.environment
     assert started.environment["HF_TOKEN"] == environment["HF_TOKEN"]
+
+
+def test_triton_sends_its_spans_where_the_shim_does(folder: Path) -> None:
+    def arguments(**environment: str) -> list[str]:
+        command = launch(Installation(Path("/t")), Options(folder), folder, "run-", environment).command
+        return [argument for argument in command if argument.startswith("--trace-config=")]
+
+    assert arguments() == []
+    assert arguments(OTEL_EXPORTER_OTLP_ENDPOINT="http://c:4318") == [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=opentelemetry,url=http://c:4318/v1/traces",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=rate=0",
+    ]

@@ -416,19 +416,6 @@ def test_info_of_one_model_and_of_several(http: TestClient, triton: StandIn, mon
     assert [(entry["name"], entry["state"]) for entry in several["models"]] == [("m", "ready"), ("n", "loading")]
 
 
-def test_requests_are_counted_by_the_model_that_answered(http: TestClient) -> None:
-    http.post("/", json={"inputs": "x"})
-    http.post("/models/acme/tiny", json={"inputs": "x"})
-    http.post("/", json={"inputs": 1})
-    http.post("/models/made-up", json={"inputs": "x"})
-    page = http.get("/metrics").text
-    assert 'hub2triton_requests_total{model="m",status="200"} 2\n' in page
-    assert 'hub2triton_requests_total{model="m",status="400"} 1\n' in page
-    assert 'hub2triton_requests_total{model="",status="404"} 1\n' in page
-    assert "made-up" not in page
-    assert page.startswith("inf_batch_current_size 0\ninf_queue_size 0\n")
-
-
 def test_the_connection_to_triton_ends_with_the_shim(triton: StandIn) -> None:
     with TestClient(app.create(SETTINGS)):
         assert not triton.closed

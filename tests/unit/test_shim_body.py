@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from hub2triton import tasks
-from hub2triton.shim.body import content, json_object
+from hub2triton.shim.body import DEPTH, content, json_object
 from hub2triton.shim.failure import Failure
 from hub2triton.tasks.spec import Media
 
@@ -55,6 +56,36 @@ def test_json_may_be_written_as_people_write_it(body: bytes, means: Any) -> None
 def test_bodies_on_which_backtracking_would_never_end_are_refused(body: bytes) -> None:
     with pytest.raises(Failure):
         content(body, "application/json", TEXT)
+
+
+def nested(levels: int, begin: bytes, end: bytes) -> bytes:
+    return b'{"inputs": ' + begin * (levels - 1) + b"1" + end * (levels - 1) + b"}"
+
+
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+@pytest.mark.parametrize("wrong", [b"", b","], ids=["right", "nearly"])
+def test_nesting_has_an_end(begin: bytes, end: bytes, wrong: bytes) -> None:
+    assert content(nested(DEPTH, begin, end)[:-1] + wrong + b"}", "", TEXT)
+    for levels in (DEPTH + 1, 500, 1100, 100_000):
+        with pytest.raises(Failure, match="more than 100 levels deep") as caught:
+            content(nested(levels, begin, end)[:-1] + wrong + b"}", "", TEXT)
+        assert caught.value.status == 400
+
+
+def test_many_lists_beside_each_other_are_not_deep() -> None:
+    found = content(b'{"inputs": [' + b"[[]]," * 10_000 + b"[]]}", "", TEXT)
+    assert len(found["inputs"]) == 10_001
+
+
+def test_a_long_string_with_a_mistake_takes_no_more_than_itself() -> None:
+    text = b'{"inputs": "' + b"a" * 2**22
+    tracemalloc.start()
+    try:
+        with pytest.raises(Failure, match="not valid JSON"):
+            content(text, "application/json", TEXT)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_must_be_an_object_is_one() -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from hub2triton.tasks.spec import Answer, Call
 
+EXAMPLES = 10
+"""Right requests to each route, and as many wrong ones."""
+
 MEANT = {"finish_reason": b"length", "details_json": b"{}"}
 
 
@@ -74,4 +77,4 @@ def test_the_document_is_openapi(document: OpenApiSchema) -> None:
 
 @pytest.mark.parametrize("path", fuzz.PATHS)
 def test_made_up_requests(path: str, http: TestClient, document: OpenApiSchema) -> None:
-    assert fuzz.run(document, path, http, 10)
+    assert fuzz.run(document, path, http, EXAMPLES) >= EXAMPLES // 3

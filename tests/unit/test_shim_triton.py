@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +47,7 @@ class Client:
     fails_on: bytes | None = None
     asked: list[str] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Mapping[str, str] | None] = field(default_factory=list)
     under_way: int = 0
     most_under_way: int = 0
     closed: bool = False
@@ -63,7 +65,8 @@ class Client:
         self.asked.append(name)
         return ModelConfigResponse(config=generated.parsed(self.config))
 
-    async def infer(self, name: str, inputs: list[Any]) -> Any:
+    async def infer(self, name: str, inputs: list[Any], headers: Mapping[str, str] | None = None) -> Any:
+        self.headers.append(headers)
         sent = {tensor.name(): _sent(tensor) for tensor in inputs}
         self.requests.append({"model": name, **{key: array.tolist() for key, array in sent.items()}})
         self.under_way += 1
@@ -266,3 +269,8 @@ async def test_a_model_that_is_loaded_again_keeps_its_id(client: Client) -> None
     client.index = [("m", "LOADING", "")]
     model = (await triton.Triton("localhost:1").models({"m": replace(READY, model_id="acme/tiny")}))["m"]
     assert (model.state, model.model_id) == (State.RECOVERING, "acme/tiny")
+
+
+async def test_headers_go_along_with_each_request(client: Client) -> None:
+    await triton.Triton("localhost:1").infer(READY, call("a", "b", "c"), {"traceparent": "00"})
+    assert client.headers == [{"traceparent": "00"}] * 2

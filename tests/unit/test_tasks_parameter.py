@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hub2triton.tasks.parameter import IGNORED, ParameterSpec, merged, snake_case
+from hub2triton.tasks.parameter import IGNORED, ParameterSpec, from_query, merged, snake_case
 from hub2triton.tasks.payload import Limits, Payload, PayloadError
 
 SPECS = (
@@ -113,3 +113,10 @@ def test_parameters_of_generation_may_stand_in_an_object_of_their_own(name: str)
         "top_k": 5,
         "seed": 1,
     }
+
+
+def test_values_of_a_url_are_whole_characters() -> None:
+    sizes = (ParameterSpec("sizes", dict, ""),)
+    assert from_query([("sizes", '{"a": "\\ud83d\\ude00"}')], sizes) == {"sizes": {"a": "\U0001f600"}}
+    with pytest.raises(PayloadError, match="lone surrogate"):
+        from_query([("sizes", '{"a": "\\ud83d"}')], sizes)

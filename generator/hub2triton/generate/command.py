@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 EPILOG = """\
 exit codes: 0 done or nothing to do, 1 --check found a difference, 2 usage, 3 the Hub does not give the model,
-4 the model does not fit the task, 5 export failed, 130 interrupted
+4 the model does not fit the task, or its weights are pickles, 5 export failed, 130 interrupted
 """
 
 
@@ -100,6 +100,7 @@ def _options(given: argparse.Namespace) -> Options:
         token=token,
         offline=given.offline,
         trust_remote_code=given.trust_remote_code,
+        allow_pickle=given.allow_pickle,
         onnx=given.onnx,
         exporter=Exporter(given.exporter),
         onnx_timeout_s=given.onnx_timeout,
@@ -177,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--offline", action="store_true", help="use only what is in the Hub's cache")
     add("--trust-remote-code", action="store_true", help="let the model's own Python code run")
+    add("--allow-pickle", action="store_true", help="convert weights that the model has as pickles only (*.bin)")
     add("--dry-run", action="store_true", help="show the plan and write nothing")
     add("--check", action="store_true", help="write nothing; exit 1 if the repository differs from the plan")
     add("--force", action="store_true", help="overwrite edited files, and remove files that were not written from here")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub2triton.error import UsageError
-from hub2triton.generate import difference, facts, hub, local, manifest, repository
+from hub2triton.generate import conversion, difference, facts, hub, local, manifest, repository
 from hub2triton.generate import plan as planning
 from hub2triton.generate.export import maker
 from hub2triton.generate.export.request import GRAPH
@@ -70,7 +70,8 @@ def would_write(plan: Plan) -> list[str]:
 def compare(plan: Plan) -> Difference:
     """How the model's folder differs from the plan. A graph that would have to be made anew counts as changed."""
     target = _target(plan)
-    contents = _contents(plan)
+    with ExitStack() as stack:
+        contents = _contents(plan, stack)
     if plan.graph is None:
         return difference.compare(target, contents.digests)
     made_from = _made_from(plan, plan.graph)
@@ -91,7 +92,7 @@ def write(plan: Plan, *, force: bool) -> list[str]:
     """
     target = _target(plan)
     with ExitStack() as stack:
-        contents = _contents(plan)
+        contents = _contents(plan, stack)
         if plan.graph is not None:
             contents = _graph(plan, plan.graph, contents, stack, force=force)
         found = difference.compare(target, contents.digests)
@@ -103,8 +104,8 @@ def write(plan: Plan, *, force: bool) -> list[str]:
         keep = () if force else (*found.foreign, *found.edited)
         link = plan.options.weights is Weights.LINK and plan.source.origin is Origin.HUB
         repository.write(target, {**contents.files, manifest.FILE: record}, keep, link=link)
-    files = {**contents.files, **{path: target / path for path in (contents.onnx or {}).get("files", ())}}
-    return [f"wrote {target}: {len(files) + 1} files, {_size(files):.1f} MB{edited}", *_next_steps(plan)]
+    size = sum((target / path).stat().st_size for path in contents.files) / MEGABYTE
+    return [f"wrote {target}: {len(contents.files) + 1} files, {size:.1f} MB{edited}", *_next_steps(plan)]
 
 
 def _graph(plan: Plan, graph: GraphPlan, contents: Contents, stack: ExitStack, *, force: bool) -> Contents:
@@ -118,7 +119,7 @@ def _graph(plan: Plan, graph: GraphPlan, contents: Contents, stack: ExitStack, *
     # Told now, not after minutes of work.
     _guard(target, difference.compare(target, _with_unknown_graph(contents, last)), force=force)
     scratch = stack.enter_context(repository.staging(plan.options.output))
-    made = maker.make(plan, graph, lambda paths: _fetch(plan.options, plan.source, paths), scratch, made_from)
+    made = maker.make(plan, graph, lambda paths: _model_files(plan, paths, stack), scratch, made_from)
     return _with_graph(contents, made, None)
 
 
@@ -166,13 +167,21 @@ def _fetch(options: Options, source: Source, paths: Sequence[str]) -> Path:
     return hub.download(source, paths, token=options.token, offline=options.offline)
 
 
-def _contents(plan: Plan) -> Contents:
-    """All but the graph."""
+def _model_files(plan: Plan, paths: Sequence[str], stack: ExitStack) -> dict[str, Path]:
+    """Files of the model by their paths, with safetensors for pickled weights in a folder that lasts as `stack`."""
+    folder = _fetch(plan.options, plan.source, paths)
+    places = {path: folder / path for path in paths}
+    if not any(path in places for path in plan.pickled):
+        return places
+    return conversion.converted(places, stack.enter_context(repository.staging(plan.options.output)))
+
+
+def _contents(plan: Plan, stack: ExitStack) -> Contents:
+    """All but the graph; what is made for it lasts as long as `stack`."""
     contents: dict[str, bytes | Path] = dict(render(plan))
     if plan.options.weights is not Weights.HUB:
-        paths = [file.path for file in plan.files]
-        folder = _fetch(plan.options, plan.source, paths)
-        contents |= {f"{WEIGHTS}/{path}": folder / path for path in paths}
+        files = _model_files(plan, [file.path for file in plan.files], stack)
+        contents |= {f"{WEIGHTS}/{path}": place for path, place in files.items()}
     return Contents(contents, _digests(contents))
 
 
@@ -200,11 +209,6 @@ def _guard(target: Path, found: Difference, *, force: bool) -> None:
 
 def _target(plan: Plan) -> Path:
     return plan.options.output / plan.name
-
-
-def _size(contents: Mapping[str, bytes | Path]) -> float:
-    sizes = (len(content) if isinstance(content, bytes) else content.stat().st_size for content in contents.values())
-    return sum(sizes) / MEGABYTE
 
 
 def _next_steps(plan: Plan) -> list[str]:

@@ -32,6 +32,7 @@ class Manifest:
         files: SHA-256 by path, as written; a file that differs from it was edited since.
         on_hub: The model's files that are left on the Hub until it is loaded.
         onnx: Where the graph comes from, and how it compares with torch; None without one.
+        pickled: The model's pickled weights, in whose place safetensors were written; None where it has none.
     """
 
     generator: str
@@ -41,6 +42,7 @@ class Manifest:
     files: Mapping[str, str]
     on_hub: list[str] = field(default_factory=list)
     onnx: Mapping[str, Any] | None = None
+    pickled: list[str] | None = None
 
     @classmethod
     def of(cls, plan: Plan, files: Mapping[str, str], onnx: Mapping[str, Any] | None = None) -> Manifest:
@@ -57,11 +59,12 @@ class Manifest:
             files=dict(sorted(files.items())),
             on_hub=[file.path for file in plan.files] if plan.options.weights is Weights.HUB else [],
             onnx=onnx,
+            pickled=list(plan.pickled) or None,
         )
 
     def to_json(self) -> str:
         """The text of manifest.json; the same for the same generation, whenever it is made."""
-        told = {name: value for name, value in vars(self).items() if name != "onnx" or value is not None}
+        told = {name: value for name, value in vars(self).items() if value is not None}
         return json.dumps(told, indent=2) + "\n"
 
 

@@ -74,6 +74,7 @@ class Options:
         output: The model repository, which holds a folder for every model.
         queue_delay_us: Microseconds a request may wait for others to share its batch.
         token: Read from the environment; never shown or written.
+        allow_pickle: Whether weights that are there as pickles alone are converted; else such a model is refused.
         onnx: Whether onnxruntime computes the model, from a graph, instead of torch.
         onnx_timeout_s: Seconds that making the graph and comparing it may take.
         optimum_python: The Python of an environment that has optimum's exporter; None for one made here.
@@ -93,6 +94,7 @@ class Options:
     token: str | None = None
     offline: bool = False
     trust_remote_code: bool = False
+    allow_pickle: bool = False
     onnx: bool = False
     exporter: Exporter = Exporter.AUTO
     onnx_timeout_s: int = 1800

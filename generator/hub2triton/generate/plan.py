@@ -13,7 +13,7 @@ from hub2triton.generate import head, tuning
 from hub2triton.generate.export import graph_plan
 from hub2triton.generate.options import Weights
 from hub2triton.generate.source import Origin
-from hub2triton.generate.weights import beside_graph, select
+from hub2triton.generate.weights import beside_graph, is_pickled, select
 from hub2triton.tasks.spec import Library
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Plan:
         requirements: Lines for a requirements file, of what this model needs and others of its task do not.
         instances: Processes on each device.
         graph: Where the graph of --onnx comes from; None where torch computes the model.
+        pickled: Paths of pickled weights, which are converted to safetensors before anything loads them.
     """
 
     options: Options
@@ -64,6 +65,7 @@ class Plan:
     requirements: tuple[str, ...] = ()
     instances: int = 1
     graph: GraphPlan | None = None
+    pickled: tuple[str, ...] = ()
 
 
 def make(options: Options, source: Source, facts: Facts) -> Plan:
@@ -71,7 +73,8 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
 
     Raises:
         UsageError: An option that cannot be.
-        TaskMismatchError: No task can be told, or the model does not fit it.
+        TaskMismatchError: No task can be told, or the model does not fit it, or its weights are pickled and that is not
+            allowed.
     """
     graph_plan.check_options(options)
     if options.weights is Weights.HUB and source.origin is Origin.LOCAL:
@@ -82,9 +85,11 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
     given = options.task or source.pipeline_tag or ""
     task = given if spec.pattern is not None and re.fullmatch(spec.pattern, given) else spec.name
     library, library_reason = _library(spec, facts)
+    _check_paths(source)
     files = select(source.files, library, facts.components)
     graph = graph_plan.decide(options, source, spec, facts, files)
     _check_fit(spec, source, facts, (*files, *(graph.published if graph else ())))
+    pickled = _pickled(options, source, library, graph.model if graph else files)
     name, name_reason = _name(options, source)
     if source.origin is Origin.LOCAL:  # a directory may be called anything, and this text goes into source files
         source = replace(source, model_id=name)
@@ -102,6 +107,7 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         Decision("instances", str(instances), instances_reason),
         Decision("weights", options.weights.value, _given(options.weights is not Weights.LINK, "--weights")),
         *((Decision("onnx", graph.title, "--onnx"),) if graph else ()),
+        *((Decision("pickles", f"{len(pickled)} made safetensors", "--allow-pickle"),) if pickled else ()),
         *_own_code(library),
     )
     return Plan(
@@ -118,6 +124,7 @@ def make(options: Options, source: Source, facts: Facts) -> Plan:
         requirements=facts.requirements if library is Library.CUSTOM else () if graph else facts.packages,
         instances=instances,
         graph=graph,
+        pickled=pickled,
     )
 
 
@@ -165,10 +172,35 @@ def _check_fit(spec: TaskSpec, source: Source, facts: Facts, files: Sequence[Sou
     head.check(spec, facts, source.model_id)
 
 
+def _check_paths(source: Source) -> None:
+    """Refuses names of files that would be written beside the model's folder; no Hub that is one gives such."""
+    for path in source.paths:
+        if path.startswith("/") or ".." in path.split("/") or not path.isprintable():
+            raise TaskMismatchError(
+                f"{source.model_id} has a file named {path!r}, which leads out of its folder; choose another model"
+            )
+
+
 def _library(spec: TaskSpec, facts: Facts) -> tuple[Library, str]:
     if facts.library is not None and facts.library in spec.variants:
         return facts.library, facts.library.file
     return spec.library, f"what {spec.name} is served with"
+
+
+def _pickled(options: Options, source: Source, library: Library, files: Sequence[SourceFile]) -> tuple[str, ...]:
+    """The pickled weights among the files. Code of a model's own opens what it wants, and how is not for us to say."""
+    found = tuple(file.path for file in files if is_pickled(file.path)) if library is not Library.CUSTOM else ()
+    if found and not options.allow_pickle:
+        raise TaskMismatchError(
+            f"{source.model_id} has no safetensors of {', '.join(found[:3])}, and a pickle can hold code; choose a "
+            "--revision with *.safetensors, or let it be converted with --allow-pickle"
+        )
+    if found and options.weights is Weights.HUB:
+        raise UsageError(
+            "--weights hub leaves the model's files as they are, and this one's weights are pickled; leave that option "
+            "out, and they are converted"
+        )
+    return found
 
 
 def _own_code(library: Library) -> tuple[Decision, ...]:

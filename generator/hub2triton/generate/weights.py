@@ -27,6 +27,8 @@ PIPELINE_ROOT = re.compile(r"model_index\.json|[^/]*\.py")
 
 WEIGHTS = re.compile(r"\.(safetensors|bin|pt|pth|ckpt)(\.index(\.[^.]+)?\.json)?$")
 SHARD = re.compile(r"-\d{5}-of-\d{5}")
+PICKLED = re.compile(r"(^|/)((diffusion_)?pytorch_model|adapter_model)[^/]*\.bin(\.index(\.[^.]+)?\.json)?$")
+"""The pickled weights that the libraries open, and their index; other files of that kind are opened by nobody."""
 
 
 def select(
@@ -50,14 +52,28 @@ def select(
         if not (OTHER_FRAMEWORKS.search(file.path) or DOCUMENTS.search(file.path) or TRAINING.search(file.path))
     ]
     if library is Library.DIFFUSERS:
-        kept = _one_variant([file for file in kept if _of_pipeline(file, components)])
+        kept = [file for file in kept if _of_pipeline(file, components)]
     with_safetensors = {_folder(file) for file in kept if file.path.endswith(".safetensors")}
-    return tuple(file for file in kept if not (_pickled(file) and _folder(file) in with_safetensors))
+    kept = [file for file in kept if not (_for_torch_alone(file) and _folder(file) in with_safetensors)]
+    return tuple(_one_variant(kept) if library is Library.DIFFUSERS else kept)
 
 
 def is_weights(file: SourceFile) -> bool:
     """Whether a file holds weights for torch, or is their index."""
     return WEIGHTS.search(file.path) is not None
+
+
+def is_pickled(path: str) -> bool:
+    """Whether a file holds weights that can only be read by unpickling, or is the index of such files."""
+    return PICKLED.search(path) is not None
+
+
+def safe_name(path: str) -> str:
+    """What the safetensors are called that stand for a file of pickled weights, or for their index."""
+    folder, slash, name = path.rpartition("/")
+    if name.startswith("pytorch_model"):
+        name = name.removeprefix("pytorch_")
+    return folder + slash + re.sub(r"\.bin(?=$|\.index)", ".safetensors", name)
 
 
 def beside_graph(files: Iterable[SourceFile], modules: Collection[str] = ()) -> tuple[SourceFile, ...]:
@@ -98,5 +114,5 @@ def _folder(file: SourceFile) -> PurePosixPath:
     return PurePosixPath(file.path).parent
 
 
-def _pickled(file: SourceFile) -> bool:
+def _for_torch_alone(file: SourceFile) -> bool:
     return file.path.endswith((".bin", ".bin.index.json", ".pt", ".pth", ".ckpt"))

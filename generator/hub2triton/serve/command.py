@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from hub2triton.error import Hub2TritonError
+from hub2triton import collector
+from hub2triton.error import Hub2TritonError, UsageError
+from hub2triton.log_format import LogFormat
 from hub2triton.serve.options import parse
 
 if TYPE_CHECKING:
@@ -23,10 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 when it was asked to stop, otherwise the code of the error's kind.
     """
+    log_format = LogFormat.TEXT
     try:
-        serve(parse(argv))
+        options = parse(argv)
+        log_format = options.log_format
+        serve(options)
     except Hub2TritonError as error:
-        print(f"serve-repo: {error}", file=sys.stderr)
+        print(_last_words(error, log_format), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:  # before anything was started; from then on a signal ends the run in order
         return 0
@@ -46,22 +51,40 @@ def serve(options: Options, shim: Sequence[str] | None = None) -> None:
     """
     # Imported late: --help must not wait for gRPC.
     import asyncio
+    import os
 
     from hub2triton.serve import port
+    from hub2triton.serve.json_report import JsonReport
     from hub2triton.serve.report import Report
     from hub2triton.serve.repository import find_models
     from hub2triton.serve.supervisor import Supervisor
     from hub2triton.serve.tritonserver import find_tritonserver
 
+    try:
+        if options.shim:
+            collector.check(os.environ)
+        else:  # Triton has what it needs
+            collector.endpoint(os.environ)
+    except collector.CollectorError as error:
+        raise UsageError(f"{error}.") from error
     models = find_models(options.repository, options.models)
     installation = find_tritonserver(options.tritonserver)
     port.check(port.ports(options))
-    report = Report(sys.stdout, verbose=options.verbose)
+    kind = JsonReport if options.log_format is LogFormat.JSON else Report
+    report = kind(sys.stdout, verbose=options.verbose)
 
     async def run() -> None:
         await Supervisor(options, installation, models, report, shim).run()
 
     asyncio.run(run())
+
+
+def _last_words(error: Hub2TritonError, log_format: LogFormat) -> str:
+    if log_format is LogFormat.TEXT:
+        return f"serve-repo: {error}"
+    from hub2triton.log_line import Severity, line
+
+    return line(Severity.ERROR, "serve-repo", str(error)).decode().rstrip("\n")
 
 
 if __name__ == "__main__":

@@ -44,12 +44,14 @@ class Excess:
         self._stall = Stall(limits.execution)
         # Processes whose memory is not held against them: already replaced, or too large from the start.
         self._exempt: set[int] = set()
+        self._hung: set[int] = set()
         self._replaced = float("-inf")
 
     def forget(self) -> None:
         """The processes are gone, and their ids may come again."""
         self._stall.forget()
         self._exempt.clear()
+        self._hung.clear()
 
     def loaded(self, stubs: Sequence[Stub]) -> None:
         """Takes a first look at processes just loaded, which mostly have nothing to do yet."""
@@ -74,6 +76,13 @@ class Excess:
             self.blind = self.blind or (waiting is None and stub.life() is Life.ALIVE)
             if self._stall.seen(stub.pid, Look(waiting, count, stub.pauses()), now):
                 found.append(stub)
+        self._hung |= {stub.pid for stub in found}
+        return found
+
+    def hanged(self, dead: Stub) -> bool:
+        """Whether a process that has ended was found to hang before, which is told once."""
+        found = dead.pid in self._hung
+        self._hung.clear()
         return found
 
     def grown(self, stubs: Sequence[Stub]) -> Stub | None:

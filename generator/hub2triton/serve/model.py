@@ -13,6 +13,7 @@ from hub2triton.serve import guard, reason
 from hub2triton.serve.backoff import Backoff
 from hub2triton.serve.control import LoadError, ServerGoneError
 from hub2triton.serve.limits import Excess, Limits
+from hub2triton.serve.restarts import Restart
 from hub2triton.serve.stub import Life
 
 if TYPE_CHECKING:
@@ -128,10 +129,8 @@ class ServedModel:
             return True
         with contextlib.suppress(InferenceServerException):
             for stub in await self._excess.hung(self._stubs, lambda: self._control.executions(self.name)):
-                limit = f"{self._excess.limits.execution:g} s (--hang-timeout)"
-                self._report.note(
-                    f"hung    {self.name}: its process {stub.pid} is at one execution for {limit}; killed"
-                )
+                told = f"is at one execution for {self._excess.limits.execution:g} s (--hang-timeout); killed"
+                self._report.note(f"hung    {self.name}: its process {stub.pid} {told}")
                 stub.kill()
         return not self._excess.blind
 
@@ -161,6 +160,7 @@ class ServedModel:
             raise
         else:
             self._loaded(discover, old)
+            self._report.restarted(self.name, Restart.GROWN)
             replaced = old
         self._excess.replaced(replaced)
         self.state = State.READY
@@ -168,6 +168,7 @@ class ServedModel:
     async def repair(self, dead: Stub, discover: Callable[[], None]) -> None:
         """Loads the model again after one of its processes has died."""
         self._report.note(f"died    {self.name}: its process {dead.pid} is gone; loading the model again")
+        self._report.restarted(self.name, Restart.HUNG if self._excess.hanged(dead) else Restart.DIED)
         await self.restore(discover)
 
     async def restore(self, discover: Callable[[], None]) -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import math
 import os
 import shlex
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from hub2triton.error import UsageError
+from hub2triton.log_format import LogFormat
+from hub2triton.serve import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 T = TypeVar("T")
-
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"", "0", "false", "no", "off"})
-_LAST_PORT = 65535
 
 _EPILOG = """\
 Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates
@@ -55,6 +52,7 @@ class Options:
         model_memory: MiB that one process of a model may hold for itself; 0 for any amount.
         drain_timeout: Seconds that requests in flight may take once serve-repo is asked to stop.
         max_restarts: How often tritonserver is started again in ten minutes.
+        log_format: How everything that is told is written.
     """
 
     repository: Path
@@ -75,6 +73,7 @@ class Options:
     model_memory: int = 0
     drain_timeout: float = 20.0
     max_restarts: int = 5
+    log_format: LogFormat = LogFormat.TEXT
 
     @property
     def triton_target(self) -> str:
@@ -128,6 +127,7 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         model_memory=arguments.model_memory,
         drain_timeout=arguments.drain_timeout,
         max_restarts=arguments.max_restarts,
+        log_format=arguments.log_format,
     )
 
 
@@ -161,7 +161,8 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     )
 
     def add(flag: str, read: Callable[[str], T], default: T, text: str, metavar: str) -> None:
-        shown = "" if default in (None, "") else f"default {default}; "
+        usual = default.value if isinstance(default, Enum) else default
+        shown = "" if usual in (None, "") else f"default {usual}; "
         parser.add_argument(
             flag,
             type=read,
@@ -171,7 +172,7 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
         )
 
     def switch(flag: str, text: str) -> None:
-        default = mirror.value(flag, _boolean, default=False)
+        default = mirror.value(flag, value.boolean, default=False)
         parser.add_argument(flag, action="store_true", default=default, help=f"{text} ({variable(flag)}=1)")
 
     parser.add_argument(
@@ -186,11 +187,11 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
         "--model", action="append", metavar="NAME", help="serve only this model; repeatable (HUB2TRITON_MODEL)"
     )
     add("--host", str, "127.0.0.1", "address of the Hugging Face endpoint; 0.0.0.0 opens it to the network", "HOST")
-    add("--port", _port, 8080, "port of the Hugging Face endpoint", "N")
+    add("--port", value.port, 8080, "port of the Hugging Face endpoint", "N")
     add("--triton-host", str, "127.0.0.1", "address of Triton's own ports", "HOST")
-    add("--http-port", _port, 8000, "Triton's HTTP port", "N")
-    add("--grpc-port", _port, 8001, "Triton's gRPC port", "N")
-    add("--metrics-port", _port, 8002, "Triton's Prometheus metrics port", "N")
+    add("--http-port", value.port, 8000, "Triton's HTTP port", "N")
+    add("--grpc-port", value.port, 8001, "Triton's gRPC port", "N")
+    add("--metrics-port", value.port, 8002, "Triton's Prometheus metrics port", "N")
     tritonserver: Path | None = None
     add("--tritonserver", Path, tritonserver, "the tritonserver to run, instead of looking for one", "PATH")
     parser.add_argument(
@@ -202,36 +203,15 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     add("--allow-urls", str, "", "hosts that links in payloads may lead to, by commas; without it, none", "HOSTS")
     key_file: Path | None = None
     add("--api-key-file", Path, key_file, "keys, one a line; each request must carry one as a bearer token", "PATH")
-    add("--hang-timeout", _seconds, 900.0, "how long one execution may last before its process is killed; 0: ever", "S")
-    add("--model-memory", _count, 0, "memory of its own that a model's process may hold; 0: any amount", "MIB")
-    add("--drain-timeout", _seconds, 20.0, "how long requests in flight may take when it is asked to stop", "S")
-    add("--max-restarts", _count, 5, "how often tritonserver may die in ten minutes and be started again", "N")
+    add("--hang-timeout", value.seconds, 900.0, "how long one execution may last, then it is killed; 0: ever", "S")
+    add("--model-memory", value.count, 0, "memory of its own that a model's process may hold; 0: any amount", "MIB")
+    add("--drain-timeout", value.seconds, 20.0, "how long requests in flight may take when it is asked to stop", "S")
+    add("--max-restarts", value.count, 5, "how often tritonserver may die in ten minutes and be started again", "N")
+    log_format = LogFormat.TEXT
+    add("--log-format", value.log_format, log_format, "json: all that is told, and each request, a line each", "FORMAT")
     switch("--no-shim", "serve Triton's own protocols only")
     switch("--verbose", "show all that Triton prints, and full tracebacks")
     return parser
-
-
-def _port(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port number") from error
-    if not 1 <= number <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"a port lies between 1 and {_LAST_PORT}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 <= (seconds := float(text)) < math.inf:
-            return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
 
 
 def _words(text: str) -> list[str]:
@@ -239,11 +219,3 @@ def _words(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError as error:
         raise UsageError(f"The environment variable {variable('--triton-arg')} is {text!r}: {error}.") from error
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise argparse.ArgumentTypeError("a switch is 1 or 0")

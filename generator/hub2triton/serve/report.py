@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from hub2triton.serve.log import Record
     from hub2triton.serve.options import Options
     from hub2triton.serve.repository import ModelDirectory
+    from hub2triton.serve.restarts import Restart, Restarts
 
 _REMIND = 30.0  # seconds between lines about a load that takes long, where lines cannot be drawn over
 _WIDTH = 110  # columns of the line that is drawn over
 
 
 class Report:
-    """Writes lines to one stream; on a terminal its last line shows the loads under way."""
+    """Writes lines to one stream; on a terminal its last line shows the loads under way.
+
+    Attributes:
+        restarts: Counts the restarts it is told of; None while nobody asks for them.
+    """
+
+    restarts: Restarts | None = None
 
     def __init__(self, stream: TextIO, *, verbose: bool) -> None:
         self._stream = stream
@@ -34,11 +41,19 @@ class Report:
         """A line of serve-repo's own."""
         self._line(text)
 
+    def restarted(self, name: str, reason: Restart) -> None:
+        """A model is being loaded again; the line about it is the caller's."""
+        if self.restarts:
+            self.restarts.model(name, reason)
+
+    def server_restarted(self, name: str) -> None:
+        """A server, tritonserver or shim, is being started again; the line about it is the caller's."""
+        if self.restarts:
+            self.restarts.server(name)
+
     def loading(self, name: str) -> None:
         """A load starts."""
-        if not self._loading:
-            self._reminded = time.monotonic()
-        self._loading[name] = time.monotonic()
+        self._began(name)
         if self._live:
             self.tick()
         else:
@@ -121,6 +136,11 @@ class Report:
         ]
         for line in lines:
             self._line(line)
+
+    def _began(self, name: str) -> None:
+        if not self._loading:
+            self._reminded = time.monotonic()
+        self._loading[name] = time.monotonic()
 
     def _taken(self, name: str) -> float:
         return time.monotonic() - self._loading.pop(name, time.monotonic())

@@ -15,6 +15,7 @@ from hub2triton.serve.process import Child, indent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hub2triton.serve.options import Options
     from hub2triton.serve.process import Guard
@@ -35,6 +36,7 @@ def shim_command(options: Options) -> tuple[str, ...]:
         *("--triton", f"{triton}:{options.grpc_port}"),
         *("--triton-metrics", f"http://{triton}:{options.metrics_port}/metrics"),
         *("--host", options.host, "--port", str(options.port)),
+        *("--log-format", options.log_format.value),
         *("--allow-urls", options.allow_urls, "--drain-timeout", f"{options.drain_timeout:g}"),
         *(("--api-key-file", str(options.api_key_file)) if options.api_key_file else ()),
     )
@@ -43,9 +45,12 @@ def shim_command(options: Options) -> tuple[str, ...]:
 class Shim:
     """Keeps a shim running."""
 
-    def __init__(self, command: Sequence[str], options: Options, guard: Guard, report: Report) -> None:
+    def __init__(
+        self, command: Sequence[str], options: Options, guard: Guard, report: Report, metrics_file: Path
+    ) -> None:
         self.answers = asyncio.Event()
         self._command = command
+        self._environment = {**os.environ, "HUB2TRITON_METRICS_FILE": str(metrics_file)}
         self._host = reachable(options.host).strip("[]")
         self._port = options.port
         self._guard = guard
@@ -61,7 +66,7 @@ class Shim:
         backoff = Backoff()
         for starts in range(1, sys.maxsize):
             await backoff.wait()
-            child = await Child.start(self._command, os.environ, self._guard, self._report.shim)
+            child = await Child.start(self._command, self._environment, self._guard, self._report.shim)
             self._child = child
             backoff.started()
             probing = asyncio.create_task(self._probe())
@@ -74,6 +79,7 @@ class Shim:
                 raise ServeError(f"{message}\n{indent(child.tail)}")
             again = f"again in {backoff.delay:.0f} s" if backoff.delay else "again at once"
             self._report.note(f"died    the shim {child.ending()}; starting it {again}")
+            self._report.server_restarted("shim")
 
     async def stop(self, seconds: float, hurry: asyncio.Event) -> None:
         """Ends it; call only once `keep` is cancelled.

@@ -20,6 +20,7 @@ from hub2triton.serve.limits import Limits
 from hub2triton.serve.model import ServedModel, State
 from hub2triton.serve.noise import Sieve, has_gpu
 from hub2triton.serve.process import Guard
+from hub2triton.serve.restarts import FILE, Restart, Restarts
 from hub2triton.serve.server import LogTail, Server
 from hub2triton.serve.shim import Shim, shim_command
 from hub2triton.serve.tritonserver import launch
@@ -87,8 +88,9 @@ class Supervisor:
         guarding = Guard(self._prefix, folder)
         try:
             start = launch(self._installation, self._options, folder, self._prefix, os.environ)
+            self._report.restarts = Restarts(self._models, folder / FILE)
             if self._options.shim:
-                self._shim = Shim(self._shim_command, self._options, guarding, self._report)
+                self._shim = Shim(self._shim_command, self._options, guarding, self._report, folder / FILE)
             await self._until_stopped(start, guarding)
         finally:
             guard.sweep(self._prefix, folder)
@@ -140,6 +142,7 @@ class Supervisor:
                 raise ServeError(f"tritonserver {server.ending}{why}. Its last lines:\n{await server.last_lines()}")
             again = f"again in {backoff.delay:.0f} s" if backoff.delay else "again at once"
             self._report.note(f"died    tritonserver {server.ending}; starting it {again}")
+            self._report.server_restarted("tritonserver")
             await server.stop(0, self._hurry)
             guard.sweep_regions(self._prefix)
             for model in self._models.values():
@@ -174,6 +177,8 @@ class Supervisor:
     async def _restore(self, server: Server) -> None:
         """Loads the models into a server that took the place of one that died."""
         wanted = [model for model in self._models.values() if model.state is not State.UNLOADED]
+        for model in wanted:
+            self._report.restarted(model.name, Restart.SERVER)
         again = [model.restore(server.discover) for model in wanted if model.served]
         await asyncio.gather(*again, *(model.load(server.discover) for model in wanted if not model.served))
 

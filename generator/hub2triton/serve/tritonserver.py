@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
+import secrets
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hub2triton import collector
 from hub2triton.error import ServeError
 from hub2triton.serve.wheel import build_backends, build_libraries, check_platform, find_libpython, find_wheel
 from hub2triton.shim.command import API_KEY
@@ -27,6 +29,10 @@ EXIT_TIMEOUT = 2  # seconds
 
 # Paths that mean to a shell what they say.
 PLAIN = re.compile(r"[A-Za-z0-9._/+,:=@%-]+")
+
+# What no one needs over HTTP, and every web page that the operator opens in a browser on this machine could otherwise
+# ask for: a request to load a model may bring the model's code. serve-repo itself speaks gRPC, which no page can.
+GUARDED = ("model-repository", "shared-memory", "trace", "logging")
 
 # What a model's process gets unless the user set it. Triton forks nothing itself, but a tokenizer's own threads fight
 # with torch's for the cores, progress bars fill the log, and spinning OpenMP threads starve the other models.
@@ -108,6 +114,7 @@ def launch(
 
     Raises:
         ServeError: The wheel does not fit this interpreter.
+        CollectorError: Traces cannot be sent as the environment says.
     """
     # Started empty, for the endpoints come up only after the models of the start have loaded; models are loaded
     # through the repository API, several at a time, each with its own progress.
@@ -122,11 +129,13 @@ def launch(
         f"--exit-timeout-secs={max(EXIT_TIMEOUT, math.ceil(options.drain_timeout))}",
         f"--http-address={options.triton_host}",
         f"--http-port={options.http_port}",
+        f"--http-restricted-api={','.join(GUARDED)}:{secrets.token_hex(8)}={secrets.token_hex(32)}",
         f"--grpc-address={options.triton_host}",
         f"--grpc-port={options.grpc_port}",
         f"--metrics-address={options.triton_host}",
         f"--metrics-port={options.metrics_port}",
         f"--backend-config=python,shm-region-prefix-name={region_prefix}",
+        *_tracing(environment),
     ]
     child = {**MODEL_ENVIRONMENT, **environment}
     child.pop(API_KEY, None)  # the shim's, and nothing for the code of models
@@ -139,6 +148,19 @@ def launch(
         # PATH. The link inside the virtual environment is kept, for its target is the base interpreter.
         _prepend(child, "PATH", Path(sys.executable).parent)
     return Launch(repository, (*command, *options.triton_args), child)
+
+
+def _tracing(environment: Mapping[str, str]) -> list[str]:
+    """The arguments that have Triton send its spans to where the shim sends its own.
+
+    At rate 0, Triton 2.51 traces the requests that come with a parent, such as those of the shim that are traced, and
+    no others: which ones to trace is decided once, where a trace begins.
+    """
+    url = collector.endpoint(environment)
+    if url is None:
+        return []
+    settings = ("mode=opentelemetry", f"opentelemetry,url={url}", "level=TIMESTAMPS", "rate=0")
+    return [f"--trace-config={setting}" for setting in settings]
 
 
 def _plain_path(repository: Path, folder: Path) -> Path:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -16,19 +16,25 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from hub2triton import tasks
-from hub2triton.shim import deadline, image_type, openapi, profile, question, status, transport
+from hub2triton.log_format import LogFormat
+from hub2triton.shim import deadline, image_type, openapi, profile, question, request_id, status, transport
+from hub2triton.shim.access_log import AccessLog
 from hub2triton.shim.catalogue import Catalogue
 from hub2triton.shim.failure import Failure, NotReady
 from hub2triton.shim.keys import Keys
 from hub2triton.shim.links import Links
 from hub2triton.shim.metrics import CONTENT_TYPE, Metrics
+from hub2triton.shim.settings import Settings as Settings  # noqa: PLC0414, TC001 (whoever creates one needs it)
 from hub2triton.shim.triton import Triton
-from hub2triton.tasks.spec import Profile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+
+    from hub2triton.shim.metrics import Measured
+    from hub2triton.shim.model import Model
+    from hub2triton.tasks.spec import Answer, Call
 
 PREDICT = (
     "/",
@@ -48,39 +54,6 @@ AGAIN_S = 30.0
 """A request whose model died is asked once more; but not one that took longer, which may well be what it died of."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a shim is set up.
-
-    Attributes:
-        triton: Host and port of Triton's gRPC endpoint.
-        triton_metrics: URL of Triton's metrics; None leaves them out of /metrics.
-        max_body_bytes: Of one request.
-        max_rows: Items in a list of inputs.
-        request_timeout_s: Seconds until a request is taken back and answered with 504; its header may say fewer.
-        profile: The form of answers for callers that cannot be told by their headers.
-        allowed_hosts: Where links in payloads may lead to; see shim/links.py.
-        origins: Web pages that may call from a browser; "*" is every one.
-        gzip_level: Of responses to callers who take gzip, 1 to 9; 0 for none.
-        predict_routes: Further paths that take payloads.
-        health_routes: Further paths that tell the health.
-        api_keys: Without one of them, only the health and the metrics are told; empty: everybody may ask.
-    """
-
-    triton: str
-    triton_metrics: str | None = None
-    max_body_bytes: int = 64 * 2**20
-    max_rows: int = 4096
-    request_timeout_s: float = 600.0
-    profile: Profile = Profile.TOOLKIT
-    allowed_hosts: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ("*",)
-    gzip_level: int = 1
-    predict_routes: tuple[str, ...] = ()
-    health_routes: tuple[str, ...] = ()
-    api_keys: tuple[str, ...] = field(default=(), repr=False)
-
-
 def create(settings: Settings) -> Starlette:
     """The shim as an ASGI application."""
     shim = Shim(settings)
@@ -88,6 +61,7 @@ def create(settings: Settings) -> Starlette:
     below = [f"/models/{{name:path}}{path}" for path in sorted(tasks.endpoints(), key=len, reverse=True)]
     posts = (*tasks.endpoints(), *below, *PREDICT, *settings.predict_routes)
     health = (*HEALTH, *settings.health_routes)
+    unguarded = (*health, "/metrics")
     application = Starlette(
         routes=[
             *(Route(path, shim.health, methods=["GET"]) for path in health),
@@ -99,20 +73,23 @@ def create(settings: Settings) -> Starlette:
             Route("/docs", shim.docs, methods=["GET"]),
         ],
         middleware=[
+            *shim.observers(unguarded),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.origins,
                 allow_methods=["*"],
                 allow_headers=["*"],
-                expose_headers=["x-request-id", "retry-after"],
+                expose_headers=[request_id.HEADER, "retry-after"],
             ),
             # Inside the other, which answers a browser's question whether it may ask at all.
-            *([Middleware(Keys, settings.api_keys, (*health, "/metrics"))] if settings.api_keys else []),
+            *([Middleware(Keys, settings.api_keys, unguarded)] if settings.api_keys else []),
         ],
         exception_handlers={HTTPException: _http_error, Failure: _failure, Exception: _unexpected},
         lifespan=shim.lifespan,
     )
     application.state.shim = shim
+    # To the Host that the request names, which may be anything; a path with a slash too many is not there.
+    application.router.redirect_slashes = False
     return application
 
 
@@ -121,10 +98,31 @@ class Shim:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics(settings.triton_metrics)
+        self.metrics = Metrics(settings.triton_metrics, settings.metrics_file)
         self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
         self.stopping = False
         """Set once no more requests are to be taken."""
+        self.tracing = None
+        if settings.traces:
+            from hub2triton.shim.tracing import Tracing
+
+            self.tracing = Tracing(settings.traces, settings.triton)
+
+    def observers(self, quiet: tuple[str, ...]) -> list[Middleware]:
+        """What looks on as requests are answered: nothing, unless it is asked for.
+
+        Args:
+            quiet: Paths that are asked every few seconds, of which nobody wants to read.
+        """
+        found = []
+        if self.tracing:
+            from hub2triton.shim.tracing import Spans
+
+            found.append(Middleware(Spans, self.tracing, quiet))
+        if self.settings.log_format is LogFormat.JSON:
+            # stdout, as serve-repo's own lines: it is what containers' logs are made of.
+            found.append(Middleware(AccessLog, sys.stdout.buffer, quiet))
+        return found
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -133,25 +131,21 @@ class Shim:
         self.catalogue = Catalogue(self.triton)
         yield
         await self.triton.close()
+        if self.tracing:
+            self.tracing.close()
 
     async def predict(self, request: Request) -> Response:
         """A payload in, its answer out; on the routes of Hugging Face's payloads and on those of other protocols."""
-        self.metrics.in_flight += 1
+        measured = self.metrics.begin()
+        code = 500
         try:
-            if self.stopping:
-                raise NotReady(STOPPING)
-            sent = await transport.read(request, self.settings.max_body_bytes)
-            answered = await transport.unless_gone(request, self._answer(request, sent))
-            response = answered or Response(status_code=transport.CLOSED_REQUEST)
-        except Failure as failure:
-            response = transport.error_response(failure, request.url.path)
-        except ClientDisconnect:  # in the middle of the body
-            response = Response(status_code=transport.CLOSED_REQUEST)
+            request.state.request_id = request_id.of(request.headers)
+            response = await self._answered(request, measured)
+            response.headers[request_id.HEADER] = request.state.request_id
+            code = response.status_code
         finally:
-            self.metrics.in_flight -= 1
-        # Only a model that was found becomes a label: a caller must not be able to make up new series.
-        self.metrics.count(getattr(request.state, "model", ""), response.status_code)
-        response.headers["x-request-id"] = transport.request_id(request)
+            # Only a model that was found becomes a label: a caller must not be able to make up new series.
+            measured.end(getattr(request.state, "model", ""), code)
         return response
 
     async def health(self, request: Request) -> Response:
@@ -184,35 +178,61 @@ class Shim:
 
     async def prometheus(self, _request: Request) -> Response:
         """GET /metrics."""
-        return Response(await self.metrics.page(), media_type=CONTENT_TYPE)
+        try:
+            models = await self.catalogue.models()
+        except NotReady:
+            models = self.catalogue.lost()
+        return Response(await self.metrics.page(models.values()), media_type=CONTENT_TYPE)
 
-    async def _answer(self, request: Request, sent: bytes) -> Response:
+    async def _answered(self, request: Request, measured: Measured) -> Response:
+        try:
+            if self.stopping:
+                raise NotReady(STOPPING)
+            sent = await transport.read(request, self.settings.max_body_bytes)
+            answered = await transport.unless_gone(request, self._answer(request, sent, measured))
+            return answered or Response(status_code=transport.CLOSED_REQUEST)
+        except Failure as failure:
+            request.state.error = str(failure)
+            return transport.error_response(failure, request.scope["path"])
+        except ClientDisconnect:  # in the middle of the body
+            return Response(status_code=transport.CLOSED_REQUEST)
+
+    async def _answer(self, request: Request, sent: bytes, measured: Measured) -> Response:
         caller = profile.of(request.headers, self.settings.profile)
         async with deadline.kept(request, self.settings.request_timeout_s):
             model, call = await question.read(request, sent, self.catalogue, self.settings.max_rows, caller)
+            request.state.task, request.state.rows = model.spec and model.spec.name, len(call.rows)
+            measured.asks(model.name, len(call.rows))
             call = await self.links.followed(call)
             began = time.monotonic()
             try:
-                answers = await self.triton.infer(model, call)
+                answers = await self._infer(model, call)
             except NotReady as refusal:  # it was ready a moment ago, and will be again: no answer had begun
                 model = await self.catalogue.again(model, refusal)
                 if time.monotonic() - began > AGAIN_S:
                     raise
-                answers = await self.triton.infer(model, call)
+                answers = await self._infer(model, call)
         accept = request.headers.get("accept", "")
         content = await image_type.fitted(call.decode(answers, caller), accept)
         response = transport.response(content, accept)
         return await transport.packed(response, request.headers.get("accept-encoding", ""), self.settings.gzip_level)
 
+    async def _infer(self, model: Model, call: Call) -> list[Answer]:
+        if self.tracing:
+            return await self.tracing.infer(self.triton, model, call)
+        return await self.triton.infer(model, call)
 
-async def _failure(_request: Request, error: Exception) -> Response:
+
+async def _failure(request: Request, error: Exception) -> Response:
     assert isinstance(error, Failure)  # noqa: S101 (registered for it)
+    request.state.error = str(error)
     return transport.error_response(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
-    where = f"{request.method} {request.url.path}"
+    where = f"{request.method} {request.scope['path']}"
+    request.state.error = error.detail
     return transport.error_response(Failure(f"{error.detail}: {where}", status=error.status_code))
 
 

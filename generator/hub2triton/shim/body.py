@@ -13,11 +13,17 @@ from hub2triton.tasks.payload import kind
 from hub2triton.tasks.spec import Media
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hub2triton.tasks.spec import TaskSpec
 
 JSON_BEGINS = (b"{", b"[", b'"')
-TRAILING_COMMA = re.compile(r'(?P<string>"(?:[^"\\]|\\.)*(?:"|$))|,(?=\s*[}\]])', re.DOTALL)
-"""A comma before a closing bracket, or a string, which may hold the same."""
+TRAILING_COMMA = re.compile(r'(?P<string>"(?:[^"\\]++|\\.)*+(?:"|$))|,(?=\s*+[}\]])', re.DOTALL)
+"""A comma before a closing bracket, or a string, which may hold the same. Nothing is tried twice: with places to come
+back to, a string of megabytes would take gigabytes."""
+
+DEPTH = 100
+"""Lists and objects inside each other; what reads them later takes a step of its stack for each."""
 
 MARK = b"\xef\xbb\xbf"  # with which some editors begin a file of UTF-8
 UNSUPPORTED = 415
@@ -69,16 +75,42 @@ def _json(body: bytes) -> Any:
     """JSON, or nearly: raw line breaks in strings, trailing commas and NaN, as people and other programs write them."""
     body = body.removeprefix(MARK)
     try:
-        return orjson.loads(body)
+        return _shallow(orjson.loads(body), body)
     except orjson.JSONDecodeError as error:
         told = f'the body is not valid JSON ({error}); send an object such as {{"inputs": "…"}}'
+        if "limit" in error.msg:
+            raise _too_deep() from None
     try:
         text = TRAILING_COMMA.sub(lambda found: found["string"] or "", body.decode())
-        found = json.loads(text, strict=False, parse_constant=lambda _: None)
+        found = _shallow(json.loads(text, strict=False, parse_constant=lambda _: None), body)
         orjson.dumps(found)  # what no JSON can hold, such as half of a surrogate pair, is no nearly either
-    except (ValueError, TypeError, RecursionError):  # the last for endless nesting
+    except RecursionError:
+        raise _too_deep() from None
+    except (ValueError, TypeError):
         raise Invalid(told) from None
     return found
+
+
+def _shallow(value: Any, body: bytes) -> Any:
+    """The value, if it is not nested too deeply."""
+    if body.count(b"[") + body.count(b"{") <= DEPTH:  # so say most bodies, at once
+        return value
+    level = [value]
+    for _ in range(DEPTH):
+        level = [item for outer in level for item in _inside(outer)]
+        if not level:
+            return value
+    raise _too_deep()
+
+
+def _too_deep() -> Invalid:
+    return Invalid(f"the body is nested more than {DEPTH} levels deep; send lists and objects with fewer levels")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """The lists and objects in a list or an object."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (item for item in inner if isinstance(item, dict | list))
 
 
 def _json_or_none(body: bytes) -> Any:

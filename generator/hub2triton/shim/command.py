@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hub2triton import collector
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,18 +25,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from hub2triton.shim import app, keys, server
+        from hub2triton.log_format import LogFormat
+        from hub2triton.shim import app, keys, log_config, server
+        from hub2triton.shim.framing import Limits
+        from hub2triton.shim.settings import Settings
     except ImportError as error:
         print(f"hf-shim: {error}; install it with: pip install 'hub2triton[serve]'", file=sys.stderr)
         return 2
     try:
         api_keys = keys.read(os.environ.get(API_KEY, ""), given.api_key_file)
-    except keys.KeysError as error:
+        traces = collector.check(os.environ)
+    except (keys.KeysError, collector.CollectorError) as error:
         print(f"hf-shim: {error}", file=sys.stderr)
         return 2
-    settings = app.Settings(
+    log_format = LogFormat(given.log_format)
+    settings = Settings(
         triton=given.triton,
         triton_metrics=given.triton_metrics,
+        metrics_file=given.metrics_file,
+        traces=traces,
+        log_format=log_format,
         max_body_bytes=given.max_body_bytes,
         max_rows=given.max_rows,
         request_timeout_s=given.request_timeout,
@@ -52,11 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         host=given.host,
         port=given.port,
         log_level="warning",
+        log_config=log_config.of(log_format),
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=server.GRACE_S,
     )
-    stopping = server.Server(config, application.state.shim, given.drain_timeout)
+    limits = Limits(head_s=given.header_timeout, rest_s=given.client_timeout, connections=given.max_connections)
+    stopping = server.Server(config, application.state.shim, given.drain_timeout, limits)
     stopping.run()
     return 0 if stopping.started else 1
 
@@ -76,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add("--triton", "127.0.0.1:8001", "HOST:PORT of Triton's gRPC endpoint")
     add("--triton-metrics", None, "URL of Triton's metrics, to show them on /metrics too")
+    add("--metrics-file", None, "a file with further metrics, to show them on /metrics too", type=Path)
+    add("--log-format", "text", "text, or json: a line for each answered request and all else", type=_log_format)
     add("--host", "127.0.0.1", "address to listen on")
     add("--port", 8080, "port to listen on")
     add("--max-body-bytes", 64 * 2**20, "the largest body a request may have")
@@ -85,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         600.0,
         "seconds until a request that is not answered is taken back; the header x-request-timeout may set fewer",
     )
+    add("--header-timeout", 20.0, "seconds that a caller may take to send a request's headers")
+    add("--client-timeout", 60.0, "seconds that a caller may rest while it sends a body or reads an answer")
+    add("--max-connections", 4096, "the most connections of callers at the same time")
     add(
         "--profile",
         "toolkit",
@@ -119,6 +136,12 @@ def _routes(variable: str) -> tuple[str, ...]:
     """A path that Vertex AI calls, named by its environment variable."""
     path = os.environ.get(variable, "")
     return (path,) if path.startswith("/") else ()
+
+
+def _log_format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise argparse.ArgumentTypeError(f"must be text or json, not {text!r}")
+    return text
 
 
 def _profile(text: str) -> Profile:

@@ -63,3 +63,9 @@ class TimedOut(Failure):
     """The request waited in the queue for longer than it may."""
 
     status = 504
+
+
+class TooSlow(Invalid):
+    """The caller takes longer to send a request than others should wait for."""
+
+    status = 408

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hub2triton import tasks
 from hub2triton.shim import body
@@ -14,12 +14,14 @@ from hub2triton.tasks.payload import Limits, Payload, PayloadError
 from hub2triton.tasks.request import call_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
     from hub2triton.shim.model import Model
     from hub2triton.tasks.spec import Call, Json, Profile
+
+Read = TypeVar("Read")
 
 LARGE = 2**20
 """Bytes of a body beyond which it is read beside the event loop, so that other requests do not wait for it."""
@@ -41,7 +43,7 @@ async def read(
         Failure: There is no such model, it is not ready, or the body is nothing that it can be asked.
     """
     path = endpoint_path(request)
-    root = body.json_object(sent) if path else {}
+    root = await _aside(sent, lambda: body.json_object(sent)) if path else {}
     model = await catalogue.ready(_wanted(request, path, root))
     request.state.model = model.name
     limits = Limits(model.max_text_length, max_rows)
@@ -54,15 +56,20 @@ async def read(
         )
 
     try:
-        return model, await asyncio.to_thread(call) if len(sent) > LARGE else call()
+        return model, await _aside(sent, call)
     except PayloadError as error:
         raise Invalid(str(error), status=error.status) from None
 
 
 def endpoint_path(request: Request) -> str:
     """The path of the other protocol that a request speaks, also below a model's own URL; empty for payloads."""
-    path = request.url.path.removeprefix(f"/models/{request.path_params.get('name')}")
+    path = str(request.scope["path"]).removeprefix(f"/models/{request.path_params.get('name')}")
     return path if path in tasks.endpoints() else ""
+
+
+async def _aside(sent: bytes, work: Callable[[], Read]) -> Read:
+    """What is done with a body, beside the event loop where the body is large."""
+    return await asyncio.to_thread(work) if len(sent) > LARGE else work()
 
 
 def _of_payload(request: Request, sent: bytes, model: Model, limits: Limits, caller: Profile) -> Call:

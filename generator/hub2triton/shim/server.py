@@ -1,11 +1,17 @@
-"""The HTTP server of the shim, which stops in order."""
+"""The HTTP server of the shim, which bounds what callers may cost it and stops in order."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import resource
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+
+from hub2triton.shim.connection import Connection
+from hub2triton.shim.framing import Limits
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -15,6 +21,9 @@ if TYPE_CHECKING:
 GRACE_S = 2
 """How long answers that are already there may take on their way to slow callers when the server stops."""
 
+FILES = 256
+"""Files that may be open besides the connections."""
+
 
 class Server(uvicorn.Server):
     """Told to stop, it first refuses new requests, and says so of its health, until those it has are answered.
@@ -22,8 +31,19 @@ class Server(uvicorn.Server):
     uvicorn's own way closes the port at once: callers and load balancers would get no answer instead of a 503.
     """
 
-    def __init__(self, config: uvicorn.Config, shim: Shim, drain_s: float) -> None:
-        """Stops within `drain_s` seconds, whatever is still under way then."""
+    def __init__(self, config: uvicorn.Config, shim: Shim, drain_s: float, limits: Limits | None = None) -> None:
+        """Stops within `drain_s` seconds, whatever is still under way then.
+
+        Args:
+            config: uvicorn's; what it says of the protocol is replaced.
+            shim: Whose requests are waited for.
+            drain_s: As above.
+            limits: Of what a connection may cost; None for the usual ones.
+        """
+        limits = limits or Limits()
+        protocol: Any = functools.partial(Connection, limits=limits)  # uvicorn calls it, and asks for nothing else
+        config.http, config.ws = protocol, "none"
+        _allow_files(limits.connections + FILES)
         super().__init__(config)
         self._shim = shim
         self._drain_s = drain_s
@@ -42,3 +62,12 @@ class Server(uvicorn.Server):
         done = self._shim.metrics.in_flight == 0 or time.monotonic() >= self._until
         self.should_exit = self.should_exit or (self._shim.stopping and done)
         return await super().on_tick(counter)
+
+
+def _allow_files(count: int) -> None:
+    """Lets this process have so many files open, as far as the system does: with too few, connections hang unread."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # then the connections beyond the old limit wait
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

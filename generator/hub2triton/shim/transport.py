@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import uuid
 import zlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -148,12 +147,6 @@ def error_response(failure: Failure, path: str = "", more: Mapping[str, Any] | N
     return Response(
         orjson.dumps(content), status_code=failure.status, headers=failure.headers, media_type="application/json"
     )
-
-
-def request_id(request: Request) -> str:
-    """The caller's own id of the request, or a new one."""
-    given = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id")
-    return given or str(uuid.uuid4())
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result | None:

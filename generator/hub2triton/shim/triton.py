@@ -39,7 +39,13 @@ class Triton:
         self.address = address
         # gRPC would otherwise send even local connections through the proxy of the environment.
         # A Triton that was started again is to be found at once, and not in the two minutes that gRPC may wait.
-        channel = [("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 1000)]
+        # With options of our own tritonclient's do not hold, and gRPC takes answers of 4 MiB at most.
+        channel = [
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.max_send_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+            ("grpc.max_receive_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+        ]
         self._client = triton.InferenceServerClient(address, channel_args=channel)
         self._under_way: Counter[str] = Counter()
 
@@ -79,10 +85,15 @@ class Triton:
             raise _failure(error) from None
         return found
 
-    async def infer(self, model: Model, call: Call) -> list[Answer]:
+    async def infer(self, model: Model, call: Call, headers: Mapping[str, str] | None = None) -> list[Answer]:
         """Asks a model; the answers are in the order of the call's rows.
 
         Cancelling this cancels what is under way in Triton.
+
+        Args:
+            model: One that is ready.
+            call: What it is asked.
+            headers: Of each request to Triton, in lower case.
 
         Raises:
             Overloaded: As many requests are under way as the model's queue holds.
@@ -97,11 +108,11 @@ class Triton:
 
         async def ask(arrays: dict[str, Any]) -> list[Answer]:
             async with room:
-                return await self._infer(model, arrays, parameters)
+                return await self._infer(model, arrays, parameters, headers)
 
         batches = list(tensors.chunks(call.rows, model.inputs, model.max_batch_size))
         if len(batches) == 1:
-            return await self._infer(model, batches[0], parameters)
+            return await self._infer(model, batches[0], parameters, headers)
         try:
             async with asyncio.TaskGroup() as group:  # the first failure cancels the rest
                 running = [group.create_task(ask(arrays)) for arrays in batches]
@@ -109,7 +120,9 @@ class Triton:
             raise group_of_failures.exceptions[0] from None
         return [answer for task in running for answer in task.result()]
 
-    async def _infer(self, model: Model, arrays: dict[str, Any], parameters: bytes) -> list[Answer]:
+    async def _infer(
+        self, model: Model, arrays: dict[str, Any], parameters: bytes, headers: Mapping[str, str] | None
+    ) -> list[Answer]:
         rows = len(next(iter(arrays.values())))
         # Always sent: Triton does not merge requests of which some have an optional input and some have not.
         arrays[PARAMETERS.name] = np.full((rows, 1), parameters, dtype=np.object_)
@@ -120,7 +133,7 @@ class Triton:
             inputs[-1].set_data_from_numpy(array)
         self._under_way[model.name] += 1
         try:
-            result = await self._client.infer(model.name, inputs)
+            result = await self._client.infer(model.name, inputs, headers=headers)
         except InferenceServerException as error:
             raise _failure(error) from None
         finally:

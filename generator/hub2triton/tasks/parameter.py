@@ -94,11 +94,19 @@ def from_query(query: Iterable[tuple[str, str]], specs: Sequence[ParameterSpec])
 
 
 def literal(text: str) -> Any:
-    """A value of a URL: the JSON that it is, or the text."""
+    """A value of a URL: the JSON that it is, or the text.
+
+    Raises:
+        PayloadError: It names half of a surrogate pair, which no text can hold.
+    """
     try:
-        return json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
+        found = json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise PayloadError("the URL is not valid Unicode: it holds a lone surrogate") from None
     except (ValueError, RecursionError):  # also a number of thousands of digits, and endless nesting
         return text
+    return found
 
 
 def _flat(parameters: Mapping[str, Any], names: Container[str]) -> Iterator[tuple[str, Any]]:

@@ -72,7 +72,8 @@ def test_the_example_of_a_route(path: str, client: httpx.Client, operations: Ope
 def test_made_up_requests(
     path: str, client: httpx.Client, operations: OpenApiSchema, processes: dict[str, list[int]]
 ) -> None:
-    assert fuzz.run(operations, path, client, EXAMPLES)
+    # Half of them and more, as a rule; were it none, only refusals would be tried.
+    assert fuzz.run(operations, path, client, EXAMPLES) >= EXAMPLES // 3
 
 
 def test_nobody_died_of_them(client: httpx.Client, all_tasks: Service, processes: dict[str, list[int]]) -> None:

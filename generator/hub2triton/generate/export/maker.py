@@ -81,14 +81,14 @@ def find(folder: Path, last: Manifest | None, made_from: str, *, unedited: bool)
 
 
 def make(
-    plan: Plan, graph: GraphPlan, fetch: Callable[[Sequence[str]], Path], scratch: Path, made_from: str
+    plan: Plan, graph: GraphPlan, fetch: Callable[[Sequence[str]], Mapping[str, Path]], scratch: Path, made_from: str
 ) -> MadeGraph:
     """Makes the graph, or takes the published one, and compares it with torch.
 
     Args:
         plan: The model's.
         graph: Its graph's.
-        fetch: Brings files of the model, by path, into a folder.
+        fetch: Brings files of the model here, by path; it may give them other names, as pickled weights get.
         scratch: A folder on the file system of the model repository, for large files.
         made_from: What `origin` gave.
 
@@ -111,7 +111,12 @@ class _Making:
     """One attempt at a graph."""
 
     def __init__(
-        self, plan: Plan, graph: GraphPlan, fetch: Callable[[Sequence[str]], Path], scratch: Path, made_from: str
+        self,
+        plan: Plan,
+        graph: GraphPlan,
+        fetch: Callable[[Sequence[str]], Mapping[str, Path]],
+        scratch: Path,
+        made_from: str,
     ) -> None:
         self._plan, self._plan_of_graph, self._fetch, self._made_from = plan, graph, fetch, made_from
         self._scratch = scratch
@@ -137,20 +142,20 @@ class _Making:
     def _stage_model(self) -> None:
         """The model's folder as it is for torch: where there are weights, with them."""
         files = self._plan_of_graph.model or self._plan.files
-        folder = self._fetch([file.path for file in files])
+        places = self._fetch([file.path for file in files])
         # On the CPU, where both are compared; and in FP32, since that is what the graph is held against.
         options = replace(self._plan.options, dtype=DType.FP32, device=Device.CPU)
         contents: dict[str, bytes | Path] = dict(render(replace(self._plan, options=options, graph=None)))
-        contents |= {f"{WEIGHTS}/{file.path}": folder / file.path for file in files}
+        contents |= {f"{WEIGHTS}/{path}": place for path, place in places.items()}
         for path, content in contents.items():
             repository.put(self._model / path, content, link=True)
 
     def _take_published(self) -> None:
         paths = [file.path for file in self._plan_of_graph.published]
-        folder = self._fetch(paths)
+        places = self._fetch(paths)
         for index, path in enumerate(paths):  # the weights keep their names, by which the graph finds them
             name = GRAPH if index == 0 else Path(path).name
-            repository.put(self._graph / name, folder / path, link=True)
+            repository.put(self._graph / name, places[path], link=True)
 
     def _export_by_optimum(self) -> None:
         assert self._plan.spec.onnx is not None  # noqa: S101 (there is a plan for its graph)

@@ -1,0 +1,108 @@
+"""A caller's connection, which must not cost more than the caller's own effort: there is a clock on sloth.
+
+uvicorn waits for ever for headers that do not come, for the rest of a body, and for a caller to read its answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hub2triton.shim.failure import NotReady, TooSlow
+from hub2triton.shim.framing import Framing
+
+if TYPE_CHECKING:
+    import asyncio
+
+SLOWEST = 16 * 1024
+"""Bytes a second that a caller must send or read on average, once the time that it may rest is over."""
+
+
+class Connection(Framing):
+    """A connection whose caller keeps it going, or loses it."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        """Takes uvicorn's own arguments, and the limits."""
+        super().__init__(*given, **more)
+        self._began = 0.0  # when the body did
+        self._unsent = 0  # bytes of answers, when they were last looked at
+        self._sending: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait for the first request."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self.refuse(NotReady(f"the server has {self.limits.connections} connections open; come back later"))
+        else:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock on the answer."""
+        super().connection_lost(exc)
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has come, and waits for the rest."""
+        super().data_received(data)
+        if self.refused or self.receiving is not None:
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self._wait_for_head()  # or for the end of a body that nobody reads
+        elif self.cycle.more_body:
+            self._began = self.loop.time()
+            self.receiving = self.loop.call_later(self.limits.rest_s, self._check_body)
+
+    def pause_writing(self) -> None:
+        """An answer is too long for the caller to have taken it at once."""
+        super().pause_writing()
+        self._watch_answer()
+
+    def resume_writing(self) -> None:
+        """The caller has taken what there was."""
+        super().resume_writing()
+        self._watch_answer()
+
+    def on_response_complete(self) -> None:
+        """An answer is on its way."""
+        super().on_response_complete()
+        self._watch_answer()
+        if not self.in_head and self.cycle.response_complete:  # its body was not read to the end, and will not be
+            self.stop_receiving()
+            self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        self.receiving = self.loop.call_later(self.limits.head_s, self._check_head)
+
+    def _check_head(self) -> None:
+        self.receiving = None
+        if self.untold and self.in_head:
+            self.refuse(TooSlow(f"the headers did not come within {self.limits.head_s:g} seconds; send them at once"))
+        else:  # nothing was asked, or what comes is the rest of something that has its answer
+            self.drop()
+
+    def _check_body(self) -> None:
+        now = self.loop.time()
+        if self.flow.read_paused:  # the application has not taken yet what is there
+            self._began = now - self.received / SLOWEST
+        left = self._began + self.limits.rest_s + self.received / SLOWEST - now
+        if left > 0:
+            self.receiving = self.loop.call_later(left, self._check_body)
+            return
+        self.receiving = None
+        told = f"{self.received:,} bytes of the body in {now - self._began:.0f} seconds are too few"
+        self.refuse(TooSlow(f"{told}; send it faster, or in several requests"))
+
+    def _watch_answer(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        self._unsent = self.transport.get_write_buffer_size()
+        if self._unsent:
+            self._sending = self.loop.call_later(self.limits.rest_s, self._check_answer)
+
+    def _check_answer(self) -> None:
+        taken = self._unsent - self.transport.get_write_buffer_size()
+        if taken < min(self._unsent, SLOWEST * self.limits.rest_s):
+            self.drop()
+        else:
+            self._watch_answer()
