@@ -92,11 +92,23 @@ def _program(peer: str) -> Callable[[Scenario, Path], Command]:
 
 
 def _infinity(engine: str) -> Callable[[Scenario, Path], Command]:
-    def prepare(scenario: Scenario, _folder: Path) -> Command:
+    def prepare(scenario: Scenario, folder: Path) -> Command:
         found = programs("infinity")
         model = with_onnx(scenario) if engine == "optimum" else scenario.weights
-        start = [str(found / "python"), "-m", "benchmarks.peers.infinity.server", str(model)]
-        start += ["v2", "--model-id", ".", "--engine", engine, "--device", "cpu", "--pooling-method", "mean"]
+        # It keeps optimized graphs in the cache of the Hub, and takes whatever one it finds there for this model's.
+        start = ["env", f"HF_HOME={folder}", str(found / "python"), "-m", "benchmarks.peers.infinity.server"]
+        start += [
+            str(model),
+            "v2",
+            "--model-id",
+            ".",
+            "--engine",
+            engine,
+            "--device",
+            "cpu",
+            "--pooling-method",
+            "mean",
+        ]
         return lambda port: [*start, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
 
     return prepare

@@ -196,7 +196,7 @@ def targets(results: Results) -> list[Target]:
         found.append(
             Target(f"{engine}: ready in {seconds} s", figures.ready if figures else None, seconds, at_most=True)
         )
-    onnx = results.servers.get("ours-onnx")
+    onnx = results.servers.get("ours-onnx-latency")  # which is one instance
     found.append(Target("onnx: 300 MiB in all, one instance", onnx.memory_mib if onnx else None, 300, at_most=True))
     return found
 

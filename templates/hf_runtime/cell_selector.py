@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pandas as pd
 
-from .batch import in_sub_batches
+from .batch import CHARACTERS_PER_TOKEN, in_sub_batches
 from .error import InvalidInput
 from .table import TableQuestion
 from .table_reader import TableAnswer, TableOptions, cuts
@@ -36,7 +36,7 @@ class CellSelector(TorchTextModel):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, "AutoModelForTableQuestionAnswering")
-        self.batch_size = settings.sub_batch_size
+        self._sub_batch = settings.cut
         names = getattr(self.config, "aggregation_labels", None) or {}
         self.aggregators = {int(index): name for index, name in names.items()}
         # These count from 1 in their tables of embeddings; a column has as many ranks of numbers as rows, at most.
@@ -60,7 +60,9 @@ class CellSelector(TorchTextModel):
         for number in range(max(len(turn.earlier) for turn in turns) + 1):
             now = [turn for turn in turns if len(turn.earlier) == number]
             asked = [(turn, found[_before(turn)][1] if turn.earlier else None) for turn in now]
-            answers = in_sub_batches(asked, select, length=lambda turn: len(turn[0]), size=self.batch_size)
+            answers = in_sub_batches(
+                asked, select, length=lambda turn: len(turn[0]) / CHARACTERS_PER_TOKEN, cut=self._sub_batch
+            )
             found.update(zip(now, answers, strict=True))
         return [found[question][0] for question in questions]
 

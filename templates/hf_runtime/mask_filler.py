@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import ranked
-from .batch import in_sub_batches
+from .batch import Cut, in_sub_batches
 from .error import InvalidInput
 from .label_scores import softmax
 from .text_model import TextModel
@@ -46,6 +46,7 @@ class MaskFiller(TextModel):
         if self.tokenizer.mask_token is None:
             raise ValueError("the model does not fit fill-mask: its tokenizer has no mask token. Choose another model")
         self.mask: str = self.tokenizer.mask_token
+        self._overhead = settings.sub_batch_overhead
 
     def masked(self, text: str) -> str:
         """The text with the model's own mask token, also where it was written as other models do.
@@ -83,7 +84,7 @@ class MaskFiller(TextModel):
             rows,
             lambda batch: self._fill(batch, top_k, wanted),
             length=lambda row: len(row["input_ids"]),
-            size=max(1, MAX_LOGITS // (longest * self.config.get_text_config().vocab_size)),
+            cut=Cut(max(1, MAX_LOGITS // (longest * self.config.get_text_config().vocab_size)), self._overhead),
         )
 
     def _fill(self, rows: list[Tokens], top_k: int, wanted: Array | None) -> list[dict[str, Any]]:

@@ -9,13 +9,13 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import triton_python_backend_utils as pb_utils
 
 from . import parameters as request_parameters
 from . import tensor
-from .batch import grouped, in_sub_batches
+from .batch import CHARACTERS_PER_TOKEN, grouped, in_sub_batches
 from .error import InvalidInput
 from .row import Row
 from .settings import Settings
@@ -94,8 +94,11 @@ class Model(Generic[Item]):
         except Exception as error:
             return error
 
+    units_per_token: ClassVar[int] = CHARACTERS_PER_TOKEN
+    """How many of the units of `length` take as long as one token; a model of images or sounds has others."""
+
     def length(self, item: Item) -> int:
-        """What rows are sorted by, so that rows of similar cost share a sub-batch."""
+        """What rows are sorted and cut by, so that rows of similar cost share a pass."""
         return len(item) if isinstance(item, str | bytes | list) else 0
 
     # ---- what Triton calls
@@ -176,8 +179,8 @@ class Model(Generic[Item]):
             answers = in_sub_batches(
                 items,
                 lambda batch: self.predict(batch, **jobs[0].request.parameters),
-                length=self.length,
-                size=self.settings.sub_batch_size,
+                length=lambda item: self.length(item) / self.units_per_token,
+                cut=self.settings.cut,
             )
             done = []
             for job in jobs:

@@ -33,7 +33,7 @@ class PairClassifier(SequenceClassifier):
         modules.transformer.set_up(self.tokenizer)
         self.window = min(modules.transformer.max_seq_length or self.tokenizer.model_max_length, self.engine.positions)
         self.outputs = len(self.labels)
-        self._batch_size = settings.sub_batch_size
+        self._sub_batch = settings.cut
         self._activation = modules.activation
 
     def score(self, pairs: Sequence[Pair], *, raw: bool, truncate: bool) -> list[float]:
@@ -48,7 +48,7 @@ class PairClassifier(SequenceClassifier):
             )
         if not min(lengths):
             raise InvalidInput("a query and its text are empty, and this model has no token for that; send some text")
-        logits = in_sub_batches(rows, self._logits, length=_length, size=self._batch_size)
+        logits = in_sub_batches(rows, self._logits, length=_length, cut=self._sub_batch)
         scores = np.array(logits, dtype=np.float32)
         found: list[float] = (scores if raw else self._activation(scores)).tolist()
         return found

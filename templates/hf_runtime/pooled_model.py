@@ -32,7 +32,7 @@ class PooledModel(TextModel):
         super().__init__(settings, modules.transformer.auto_class)
         modules.transformer.set_up(self.tokenizer)
         self.window = min(modules.transformer.max_seq_length or self.tokenizer.model_max_length, self.engine.positions)
-        self._batch_size = settings.sub_batch_size
+        self._sub_batch = settings.cut
         self._pooling = modules.pooling
         self._vectors = modules.vectors
         size = modules.pooling.size or self.config.get_text_config().hidden_size
@@ -54,8 +54,8 @@ class PooledModel(TextModel):
         vectors = np.zeros((len(rows), self._pooled_size), dtype=np.float32)
         # A text may have no token, where the tokenizer has no special ones. Like the library, its vector is then zeros.
         order = [index for index in np.argsort(counts, kind="stable") if counts[index]]
-        for start in range(0, len(order), self._batch_size):
-            chosen = order[start : start + self._batch_size]
+        for start, end in self._sub_batch.passes([counts[index] for index in order]):
+            chosen = order[start:end]
             vectors[chosen] = self._pooled([rows[index] for index in chosen], unread)
         for module in self._vectors:
             if normalized or not isinstance(module, Normalize):

@@ -66,7 +66,8 @@ class Pooling:
 
 
 def _sum(states: Array, weights: Array) -> Array:
-    total: Array = (weights[:, None] @ states)[:, 0]  # a product of matrices for each text: nothing is copied
+    # No product of matrices: numpy's library would take more threads for it, which go on waiting in a loop afterwards.
+    total: Array = np.einsum("nt,nth->nh", weights, states)
     return total
 
 

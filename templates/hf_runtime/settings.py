@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .batch import Cut
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,6 +37,7 @@ class Settings:
         dtype: `fp32`, `fp16`, `bf16`, or `auto`: fp32 on a CPU, the checkpoint's own on a GPU.
         threads: CPU threads of this instance.
         sub_batch_size: Rows that go through the model at once; a larger batch is cut.
+        sub_batch_overhead: Tokens that would take as long as a pass does beside its rows; decides where it is cut.
         max_text_length: Characters; a longer text is refused instead of being tokenized.
         parameters: All parameters of config.pbtxt as they stand there, those of one task alone included.
     """
@@ -47,6 +50,7 @@ class Settings:
     dtype: str
     threads: int
     sub_batch_size: int
+    sub_batch_overhead: int
     max_text_length: int
     trust_remote_code: bool
     inputs: tuple[Tensor, ...]
@@ -75,6 +79,7 @@ class Settings:
             dtype=given.get("dtype", "auto"),
             threads=_threads(given.get("threads", "auto"), instances),
             sub_batch_size=_positive("sub_batch_size", given.get("sub_batch_size", "16")),
+            sub_batch_overhead=_positive("sub_batch_overhead", given.get("sub_batch_overhead", "60")),
             max_text_length=_positive("max_text_length", given.get("max_text_length", "1000000")),
             trust_remote_code=given.get("trust_remote_code", "false") == "true",
             inputs=tuple(_tensor(entry) for entry in config["input"]),
@@ -82,6 +87,11 @@ class Settings:
             version_dir=Path(args["model_repository"]) / args["model_version"],
             parameters=given,
         )
+
+    @property
+    def cut(self) -> Cut:
+        """How a batch is cut into passes through the model."""
+        return Cut(self.sub_batch_size, self.sub_batch_overhead)
 
     def positive(self, name: str, default: int) -> int:
         """A parameter of config.pbtxt that is a number.

@@ -55,7 +55,7 @@ class TokenClassifier(TextModel):
         super().__init__(settings, "AutoModelForTokenClassification")
         self.labels: Mapping[int, str] = self.config.id2label
         self._entity_tokens = EntityTokens(self.tokenizer)
-        self._size_of_batch = settings.sub_batch_size
+        self._sub_batch = settings.cut
 
     def entities(self, texts: Sequence[str], **options: Unpack[EntityOptions]) -> list[dict[str, Any]]:
         """The entities of each text, as lists by output name.
@@ -75,7 +75,7 @@ class TokenClassifier(TextModel):
         split = self._split(texts, options) if options.get("is_split_into_words") else None
         windows = self._windows(texts if split is None else [own.words for own in split], stride)
         logits = in_sub_batches(
-            windows, self._logits, length=lambda tokens: len(tokens["input_ids"]), size=self._size_of_batch
+            windows, self._logits, length=lambda tokens: len(tokens["input_ids"]), cut=self._sub_batch
         )
         found: list[list[list[Entity]]] = [[] for _ in texts]  # of each text the entities of each of its windows
         ignored = options.get("ignore_labels", entity.OUTSIDE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .batch import in_sub_batches
+from .batch import CHARACTERS_PER_TOKEN, in_sub_batches
 from .error import InvalidInput
 from .label_scores import softmax
 from .sequence_classifier import SequenceClassifier
@@ -76,7 +76,7 @@ class ZeroShotClassifier(SequenceClassifier):
             )
         self.entailment: int = found[0]
         self.contradiction = -1 if self.entailment == 0 else 0
-        self._size_of_batch = settings.sub_batch_size
+        self._sub_batch = settings.cut
 
     def classify(
         self, questions: Sequence[Question], template: str, *, multi_label: bool, truncate: Truncation
@@ -100,7 +100,10 @@ class ZeroShotClassifier(SequenceClassifier):
         if truncate in WHOLE:
             self._refuse_long(pairs)
         logits = in_sub_batches(
-            pairs, self._logits, length=lambda pair: len(pair[0]) + len(pair[1]), size=self._size_of_batch
+            pairs,
+            self._logits,
+            length=lambda pair: (len(pair[0]) + len(pair[1])) / CHARACTERS_PER_TOKEN,
+            cut=self._sub_batch,
         )
         answers = []
         for question in questions:

@@ -42,6 +42,7 @@ class Encoders:
             dtype=dtype,
             threads=1,
             sub_batch_size=3,
+            sub_batch_overhead=10,
             max_text_length=1_000_000,
             trust_remote_code=False,
             inputs=(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,8 @@ def test_the_fastest_is_of_its_kind_and_precision(results: Results) -> None:
 
 
 def test_targets_are_held_against_the_same_run(results: Results) -> None:
-    results.servers["ours-onnx"].memory_mib = 310.0
+    results.servers["ours-onnx"].memory_mib = 340.0
+    results.servers["ours-onnx-latency"] = replace(results.servers["ours-onnx"], memory_mib=310.0)
     results.servers["ours-onnx"].ready_s = [9.0, 2.5]
     found = {target.text: target for target in targets(results)}
     of = {text.split(":")[0] + text.rpartition(" ")[2]: target for text, target in found.items()}

@@ -73,6 +73,7 @@ def test_config_has_the_settings_that_the_runtime_reads(spec: TaskSpec, library:
         "dtype": "auto",
         "threads": "auto",
         "sub_batch_size": "16",
+        "sub_batch_overhead": "60" if spec.onnx is not None else "5000",
         "max_queue_size": str(16 * spec.max_batch_size),
         "max_text_length": "1000000",
         "trust_remote_code": "false",

@@ -99,7 +99,7 @@ def test_threads_are_divided_among_all_instances(
     assert settings_of(instance_group=groups).threads == threads
 
 
-@pytest.mark.parametrize("name", ["threads", "sub_batch_size", "max_text_length"])
+@pytest.mark.parametrize("name", ["threads", "sub_batch_size", "sub_batch_overhead", "max_text_length"])
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", ""])
 def test_a_number_without_meaning_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=rf"parameter {name} in config\.pbtxt must be a whole number .* not '{value}'"):

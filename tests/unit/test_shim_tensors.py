@@ -53,6 +53,19 @@ def test_an_empty_list_is_an_array_without_elements() -> None:
     assert arrays["labels"].shape == (1, 0)
 
 
+def test_rows_of_similar_length_and_lists_of_equal_numbers_are_best_cut_together() -> None:
+    rows = [
+        {"text": "aa", "labels": ["x"]},
+        {"text": "a", "labels": ["x", "y"]},
+        {"text": "a", "labels": ["x"]},
+        {"text": "a", "labels": ["xx", "y"]},
+        {"text": "a", "labels": ["x"]},
+    ]
+    assert tensors.longest_first(rows) == [3, 1, 0, 2, 4]
+    assert tensors.longest_first([{"image": b"12"}, {"image": b"123"}]) == [1, 0]
+    assert tensors.longest_first([]) == []
+
+
 def test_no_rows_are_no_chunks() -> None:
     assert chunks([], TEXT) == []
 

@@ -55,6 +55,11 @@ def _parameters(plan: Plan) -> list[tuple[str, str, str]]:
             "Rows that go through the model at once: a batch is sorted by length and cut.",
         ),
         (
+            "sub_batch_overhead",
+            _sub_batch_overhead(plan),
+            "Tokens that take as long as a pass does beside its rows; with more, it is cut less often and padded more.",
+        ),
+        (
             "max_queue_size",
             str(QUEUE_BATCHES * plan.max_batch_size),
             "Requests that may be under way; the shim refuses more at once (429) instead of letting everybody wait.",
@@ -77,6 +82,17 @@ def _precision(plan: Plan) -> list[tuple[str, str, str]]:
         ("dtype", plan.graph.precision.value, "What 1/model.onnx was made with; for another, generate it anew."),
         ("onnx_provider", "auto", "What computes the graph: auto (cpu, or cuda on a GPU), cpu, cuda or tensorrt."),
     ]
+
+
+def _sub_batch_overhead(plan: Plan) -> str:
+    """As MiniLM on two cores has it, in its own tokens.
+
+    What cannot be a graph mostly writes texts: a pass is then as many steps as its longest text has tokens, each of
+    which takes about the same time for one row as for many.
+    """
+    if plan.graph is not None:
+        return "10"
+    return "60" if plan.spec.onnx is not None else "5000"
 
 
 def _sub_batch_size(plan: Plan) -> str:

@@ -40,6 +40,7 @@ MODEL_ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENBLAS_NUM_THREADS": "1",  # numpy's: others wait in a loop after every product, and take a core from the model
 }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -20,7 +21,7 @@ from hub2triton.shim.model import Model, State
 from hub2triton.tensor import PARAMETERS, DataType, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hub2triton.tasks.spec import Answer, Call
 
@@ -104,15 +105,24 @@ class Triton:
         if self._under_way[model.name] >= model.max_queue_size:
             raise Overloaded("the model has more requests waiting than its queue holds; try again later")
         parameters = json.dumps(dict(call.parameters)).encode()
+        order = tensors.longest_first(call.rows)
+        rows = [call.rows[place] for place in order]
+        batches = list(tensors.chunks(rows, model.inputs, model.max_batch_size))
+        if len(batches) == 1:
+            found = await self._infer(model, batches[0], parameters, headers)
+        else:
+            found = await self._infer_each(model, batches, parameters, headers)
+        return [answer for _, answer in sorted(zip(order, found, strict=True), key=itemgetter(0))]
+
+    async def _infer_each(
+        self, model: Model, batches: Sequence[dict[str, Any]], parameters: bytes, headers: Mapping[str, str] | None
+    ) -> list[Answer]:
         room = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
 
         async def ask(arrays: dict[str, Any]) -> list[Answer]:
             async with room:
                 return await self._infer(model, arrays, parameters, headers)
 
-        batches = list(tensors.chunks(call.rows, model.inputs, model.max_batch_size))
-        if len(batches) == 1:
-            return await self._infer(model, batches[0], parameters, headers)
         try:
             async with asyncio.TaskGroup() as group:  # the first failure cancels the rest
                 running = [group.create_task(ask(arrays)) for arrays in batches]

@@ -14,6 +14,8 @@ from .hf_runtime.media_model import MediaModel
 class TritonPythonModel(MediaModel[Features]):
     """`audio` in, `label` and `score` out, the best label first."""
 
+    units_per_token = 320  # samples of a frame
+
     def load(self) -> None:
         self.classifier = AudioClassifier(self.settings)
         self.audio = AudioReader(self.settings, self.classifier.rate)

@@ -15,6 +15,8 @@ from .hf_runtime.speech_recognizer import recognizer
 class TritonPythonModel(MediaModel[Speech]):
     """`audio` in, `text` out; with return_timestamps also its parts, `chunk_text` and `chunk_timestamp`."""
 
+    units_per_token = 320  # samples of a frame
+
     def load(self) -> None:
         self.recognizer = recognizer(self.settings)
         self.audio = AudioReader(self.settings, self.recognizer.rate)

@@ -14,6 +14,8 @@ from .hf_runtime.picture import Picture
 class TritonPythonModel(MediaModel[Picture]):
     """`image` in, `label` and `score` out, the best label first."""
 
+    units_per_token = 256  # pixels of a patch
+
     def load(self) -> None:
         self.images = ImageReader(self.settings)
         self.classifier = ImageClassifier(self.settings)

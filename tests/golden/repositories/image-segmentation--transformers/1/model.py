@@ -15,6 +15,8 @@ from .hf_runtime.segmenter import Segmenter, SegmentOptions
 class TritonPythonModel(MediaModel[Picture]):
     """`image` in, `label`, `score` and `mask` out: one of each for every segment."""
 
+    units_per_token = 256  # pixels of a patch
+
     def load(self) -> None:
         self.images = ImageReader(self.settings)
         self.segmenter = Segmenter(self.settings)

@@ -13,6 +13,8 @@ from .hf_runtime.picture import Picture
 class TritonPythonModel(MediaModel[Picture]):
     """`image` in, `label`, `score` and `box` out: one of each for every object."""
 
+    units_per_token = 256  # pixels of a patch
+
     def load(self) -> None:
         self.images = ImageReader(self.settings)
         self.detector = ObjectDetector(self.settings)

@@ -12,6 +12,8 @@ from .hf_runtime.visual_answerer import VisualAnswerer, VisualQuestion
 class TritonPythonModel(MediaModel[VisualQuestion]):
     """`image` and `question` in, `answer` and `score` out, the best answer first."""
 
+    units_per_token = 256  # pixels of a patch
+
     def load(self) -> None:
         self.images = ImageReader(self.settings)
         self.answerer = VisualAnswerer(self.settings)

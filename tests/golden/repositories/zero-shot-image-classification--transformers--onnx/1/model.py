@@ -12,6 +12,8 @@ from .hf_runtime.media_model import MediaModel
 class TritonPythonModel(MediaModel[Choice]):
     """`image` and `candidate_labels` in, `label` and `score` out, the best label first."""
 
+    units_per_token = 256  # pixels of a patch
+
     def load(self) -> None:
         self.images = ImageReader(self.settings)
         self.matcher = LabelMatcher(self.settings)
