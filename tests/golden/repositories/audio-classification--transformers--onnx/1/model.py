@@ -14,17 +14,12 @@ from .hf_runtime.media_model import MediaModel
 class TritonPythonModel(MediaModel[Features]):
     """`audio` in, `label` and `score` out, the best label first."""
 
-    units_per_token = 320  # samples of a frame
-
     def load(self) -> None:
         self.classifier = AudioClassifier(self.settings)
         self.audio = AudioReader(self.settings, self.classifier.rate)
 
     def read(self, row: Row) -> Features:
         return self.classifier.features(self.audio.read(row))
-
-    def length(self, item: Features) -> int:
-        return item.samples
 
     def predict(
         self, items: list[Features], *, top_k: int | None = None, function_to_apply: Function | None = None

@@ -15,17 +15,12 @@ from .hf_runtime.speech_recognizer import recognizer
 class TritonPythonModel(MediaModel[Speech]):
     """`audio` in, `text` out; with return_timestamps also its parts, `chunk_text` and `chunk_timestamp`."""
 
-    units_per_token = 320  # samples of a frame
-
     def load(self) -> None:
         self.recognizer = recognizer(self.settings)
         self.audio = AudioReader(self.settings, self.recognizer.rate)
 
     def read(self, row: Row) -> Speech:
         return self.recognizer.speech(self.audio.read(row))
-
-    def length(self, item: Speech) -> int:
-        return len(item.samples)
 
     def predict(self, items: list[Speech], **options: Unpack[SpeechOptions]) -> list[Answer]:
         return [transcript.answer() for transcript in self.recognizer.transcripts(items, options)]
