@@ -26,6 +26,9 @@ BIN = Path(sys.executable).parent
 PATIENCE_S = 180.0
 """How long anything may take that is waited for."""
 
+START_S = 900.0
+"""How long all models together may take to load."""
+
 STOP_S = 60.0
 STUB = "triton_python_backend_stub"
 TRITON = "/tritonserver"
@@ -102,7 +105,7 @@ async def serving(repository: Path, *flags: str, shell: str = "") -> AsyncIterat
     """
     served = Serving(repository, *flags, shell=shell)
     try:
-        await until("it serves", lambda: served.found("Ctrl-C") > 0 or served.process.poll() is not None)
+        await until("it serves", lambda: served.found("Ctrl-C") > 0 or served.process.poll() is not None, START_S)
         if served.process.poll() is not None:
             raise RuntimeError(f"serve-repo ended instead of serving:\n{''.join(served.lines[-20:])}")
         yield served

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from tests.media import IMAGE_FILES, SOUND_FILES, image_file, photo, sound_file, tone
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     import httpx
     from schemathesis import Case
-    from schemathesis.schemas import APIOperation
     from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 PATHS = [f"/models/{name}" for name in tasks.names()] + tasks.endpoints()
@@ -90,6 +90,9 @@ NARROW: Mapping[str, Mapping[str, Any]] = {
 ABSENT = ("language", "prompt_name", "return_language")
 """What right requests do not hold: some of these models know it, and others refuse it."""
 
+REQUEST = ("requestBody", "parameters")
+"""What an operation of the document says of requests."""
+
 EXAMPLES = settings(
     deadline=None,
     database=None,
@@ -113,18 +116,13 @@ def read(document: dict[str, Any], without: tuple[str, ...] = ()) -> OpenApiSche
         name: _marked(form, without) if name.endswith("-request") else form
         for name, form in document["components"]["schemas"].items()
     }
-    paths = {
-        path: {
-            method: {key: _marked(part, without) if key in REQUEST else part for key, part in operation.items()}
-            for method, operation in operations.items()
+    paths = copy.deepcopy(document["paths"])
+    for operation in (each for operations in paths.values() for each in operations.values()):
+        operation |= {
+            key: _marked(operation[key], without) for key in ("requestBody", "parameters") if key in operation
         }
-        for path, operations in document["paths"].items()
-    }
     components = {**document["components"], "schemas": schemas}
     return schemathesis.openapi.from_dict({**document, "paths": paths, "components": components})
-
-
-REQUEST = ("requestBody", "parameters")
 
 
 def run(schema: OpenApiSchema, path: str, client: httpx.Client, examples: int) -> int:
@@ -144,10 +142,31 @@ def run(schema: OpenApiSchema, path: str, client: httpx.Client, examples: int) -
     return right.count(200)
 
 
-def _statuses(operation: APIOperation, mode: GenerationMode, client: httpx.Client, examples: int) -> list[int]:
+def wrong(schema: OpenApiSchema, path: str, client: httpx.Client, count: int, number: int) -> list[httpx.Request]:
+    """Wrong requests to an operation, not sent; the same ones for the same number.
+
+    Args:
+        schema: What `read` gave.
+        path: Of the operation.
+        client: As which they are made.
+        count: How many, at most.
+        number: The seed of what is drawn.
+    """
+    _take_files(MEDIA.get(path))
+    found: list[httpx.Request] = []
+
+    def keep(case: Case[Any]) -> None:
+        found.append(request(case, client))
+
+    strategy = schema[path]["POST"].as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    seed(number)(settings(EXAMPLES, max_examples=count, derandomize=False)(given(strategy)(keep)))()
+    return found
+
+
+def _statuses(operation: Any, mode: GenerationMode, client: httpx.Client, examples: int) -> list[int]:
     found = []
 
-    def ask(case: Case) -> None:
+    def ask(case: Case[Any]) -> None:
         response = client.send(request(case, client))
         found.append(response.status_code)
         case.validate_response(response, checks=[schemathesis.checks.not_a_server_error])
@@ -160,7 +179,7 @@ def _statuses(operation: APIOperation, mode: GenerationMode, client: httpx.Clien
     return found
 
 
-def request(case: Case, client: httpx.Client) -> httpx.Request:
+def request(case: Case[Any], client: httpx.Client) -> httpx.Request:
     """A made-up request as that client sends it, kept from asking for what takes long."""
     made = _short(case).as_transport_kwargs(base_url=str(client.base_url))
     body = {"json": made["json"]} if "json" in made else {"content": made.get("data")}
@@ -173,7 +192,9 @@ def files(media: Media | None) -> list[bytes]:
     """Files of all kinds that a task reads: pictures, sounds, or (for one that takes any, or none) both."""
     pictures = [image_file(photo(), kind) for kind in IMAGE_FILES]
     sounds = [sound_file(tone(0.5), kind=kind) for kind in SOUND_FILES]
-    return {Media.IMAGE: pictures, Media.AUDIO: sounds}.get(media, pictures + sounds)
+    return {None: [*pictures, *sounds], Media.ANY: [*pictures, *sounds], Media.IMAGE: pictures, Media.AUDIO: sounds}[
+        media
+    ]
 
 
 def _take_files(media: Media | None) -> None:
@@ -206,14 +227,13 @@ def _marked(part: Any, without: tuple[str, ...]) -> Any:
     return found
 
 
-def _short(case: Case) -> Case:
-    body = case.body if isinstance(case.body, dict) else {}
-    places = [body, body.get("parameters"), body.get("inputs"), case.query]
-    for place in places:
+def _short(case: Case[Any]) -> Case[Any]:
+    body: dict[str, Any] = case.body if isinstance(case.body, dict) else {}
+    for place in (body, body.get("parameters"), body.get("inputs"), case.query):
         for name, most in MOST.items():
             if isinstance(place, dict) and isinstance(place.get(name), int | float) and place[name] > most:
                 place[name] = most
-    usual = {name: value for name, value in USUAL.items() if name in _parameters(case.path)}
+    usual = {name: value for name, value in USUAL.items() if name in parameters(case.path)}
     if not isinstance(case.body, dict):
         case.query = {**usual, **(case.query or {})}
     elif "inputs" not in body:
@@ -223,7 +243,7 @@ def _short(case: Case) -> Case:
     return case
 
 
-def _parameters(path: str) -> set[str]:
+def parameters(path: str) -> set[str]:
     """The names of the parameters that a route takes."""
     spec = tasks.find(path.removeprefix("/models/"))
     if spec is not None:

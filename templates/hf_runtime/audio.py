@@ -106,7 +106,8 @@ def _read(content: bytes, rate: int, max_seconds: int) -> tuple[Array, float]:
     """The samples of a file, and how many seconds it says that they are, or 0."""
     parts: list[Array] = []
     count = 0
-    with av.open(io.BytesIO(content), container_options=OPTIONS) as container:
+    # Titles and the like are nothing to us, whatever they are written in.
+    with av.open(io.BytesIO(content), container_options=OPTIONS, metadata_errors="replace") as container:
         if not container.streams.audio:
             raise InvalidInput(f"the file holds no sound; {SEND}")
         stream = container.streams.audio[0]

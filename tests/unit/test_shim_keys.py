@@ -52,6 +52,23 @@ def test_nothing_else_does(http: TestClient, given: str | None) -> None:
     assert status(http, given) == 401
 
 
+@pytest.mark.parametrize("given", [FIRST, SECOND, f"{FIRST[:-1]}x", "x"])
+def test_every_key_is_compared_in_constant_time_whatever_was_sent(
+    given: str, http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the one function that is made for it, on digests of one length, and none is left out after a match."""
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr(keys.hmac, "compare_digest", compare)
+    assert status(http, f"Bearer {given}") == (200 if given in (FIRST, SECOND) else 401)
+    assert len(compared) == 2
+    assert {len(digest) for pair in compared for digest in pair} == {32}
+
+
 def test_a_refusal_is_told_as_clients_read_it(http: TestClient) -> None:
     refused = http.post("/", json={"inputs": "a"}, headers={"origin": "https://page.example"})
     assert "Authorization: Bearer KEY" in refused.json()["error"]

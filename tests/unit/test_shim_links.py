@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import threading
@@ -173,6 +174,41 @@ async def test_a_slow_link_is_given_up(files: str, monkeypatch: pytest.MonkeyPat
     failure = await refusal((files,), f"http://{files}/slow", permitted=anywhere)
     assert failure.status == 400
     assert "not read within" in str(failure)
+
+
+class ConnectedError(Exception):
+    """Stands for a connection; its text is the address."""
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What a name server says from one question to the next; nothing is connected to."""
+    answers: list[list[str]] = []
+
+    async def looked_up(_loop: object, _host: str, port: int, **_: Any) -> list[Any]:
+        return [(2, 1, 6, "", (address, port)) for address in answers.pop(0)]
+
+    async def connect(_backend: object, host: str, *_: Any) -> None:
+        raise ConnectedError(host)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", looked_up)
+    monkeypatch.setattr(links.httpcore.AnyIOBackend, "connect_tcp", connect)
+    return answers
+
+
+async def test_a_name_is_looked_up_once_and_what_it_gave_is_connected_to(names: list[list[str]]) -> None:
+    names += [["93.184.215.14"], ["127.0.0.1"]]
+    with pytest.raises(ConnectedError, match=r"93\.184\.215\.14"):
+        await Links(("*",), LIMIT).followed(call("http://rebinding.example/file"))
+    assert names == [["127.0.0.1"]]
+
+
+@pytest.mark.parametrize("addresses", [["93.184.215.14", "127.0.0.1"], ["10.0.0.1"], []], ids=str)
+async def test_a_name_with_an_inner_address_among_others_is_refused(
+    names: list[list[str]], addresses: list[str]
+) -> None:
+    names.append(addresses)
+    assert "not public" in str(await refusal(("*",), "http://mixed.example/file"))
 
 
 async def test_nobody_listens() -> None:

@@ -5,6 +5,7 @@ uvicorn waits for ever for headers that do not come, for the rest of a body, and
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 from hub2triton.shim.failure import NotReady, TooSlow
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 SLOWEST = 16 * 1024
 """Bytes a second that a caller must send or read on average, once the time that it may rest is over."""
+
+HELD = 128 * 1024
+"""Bytes of an answer that the system takes before the caller does: with its usual megabytes, one who reads slowly could
+not be told from one who does not."""
 
 
 class Connection(Framing):
@@ -30,6 +35,9 @@ class Connection(Framing):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for the first request."""
         super().connection_made(transport)
+        link = transport.get_extra_info("socket")
+        if link is not None and link.family in (socket.AF_INET, socket.AF_INET6):
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, HELD)
         if len(self.connections) > self.limits.connections:
             self.refuse(NotReady(f"the server has {self.limits.connections} connections open; come back later"))
         else:

@@ -14,6 +14,7 @@ from tests.e2e.attacks.conftest import KEY, MODELS, OTHER_KEY, Target
 
 pytestmark = pytest.mark.e2e
 
+CONFIG = json.dumps({"backend": "python", "input": [], "output": []})
 MARKER = "a marker that no log may hold 4711"
 
 
@@ -36,14 +37,25 @@ def test_every_port_is_on_loopback(target: Target) -> None:
     assert {address for address, _ in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
-def test_models_come_only_from_the_repository(target: Target) -> None:
-    """Even whoever reaches Triton's port cannot make it run a file of his own."""
-    config = json.dumps({"backend": "python", "input": [], "output": []})
-    body = {"parameters": {"config": config, "file:1/model.py": "cHJpbnQoMSk="}}
-    told = httpx.post(
-        f"http://127.0.0.1:{target.served.http_port}/v2/repository/models/evil/load", json=body, timeout=60
-    )
-    assert told.status_code >= 400
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("repository/models/evil/load", {"parameters": {"config": CONFIG, "file:1/model.py": "cHJpbnQoMSk="}}),
+        ("repository/models/embeddings/unload", {}),
+        ("repository/index", {}),
+        ("systemsharedmemory/region/x/register", {"key": "/x", "offset": 0, "byte_size": 1}),
+        ("trace/setting", {"trace_level": ["TIMESTAMPS"], "trace_file": "/tmp/x"}),
+        ("logging", {"log_file": "/tmp/x"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_page_in_a_browser_here_cannot_command_triton(target: Target, path: str, body: dict[str, object]) -> None:
+    """It can send any text to a port of this machine; to load a model may mean to run what was sent."""
+    url = f"http://127.0.0.1:{target.served.http_port}/v2/{path}"
+    told = httpx.post(url, content=json.dumps(body), headers={"content-type": "text/plain"}, timeout=60)
+    assert told.status_code == 403
+    assert "restricted" in told.text
+    assert "TritonPythonModel" not in target.served.output
 
 
 def test_payloads_are_in_no_log(target: Target) -> None:
