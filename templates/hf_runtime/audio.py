@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import struct
 from typing import TYPE_CHECKING, Any
 
 import av
+import av._core as av_core
 import numpy as np
 
 from .error import InvalidInput
@@ -57,6 +59,11 @@ WAV_HEADER = 4096
 """Bytes in which a WAV file says how long it is."""
 
 UNKNOWN_SIZE = 0x7FFF_F000
+
+MAX_ALLOCATION = 256 * 2**20
+"""Bytes that FFmpeg may take at once: by a damaged header it would take two gigabytes, and find the file too short."""
+
+ctypes.CDLL(av_core.__file__).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION))  # PyAV itself has no name for it
 
 SEND = "send the whole file as WAV, FLAC, MP3, Ogg, M4A or WebM"
 

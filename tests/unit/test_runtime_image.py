@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -14,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 from tests import media
+from tests.unit.conftest import Encoders
 from transformers.image_utils import load_image
 
 from hf_runtime.error import InvalidInput
 from hf_runtime.image import FORMATS, MAX_PIXELS, MAX_RATIO, ImageReader, decode, encode
 from hf_runtime.row import Row
-from hf_runtime.settings import Settings
 from hub2triton.tasks.media import base64_of
 
 PHOTO = media.photo()
@@ -179,13 +180,13 @@ def test_the_limit_of_pixels_is_the_operators() -> None:
         decode(content, max_pixels=1999)
 
 
-def reader(**parameters: str) -> ImageReader:
-    place = Path("model")
-    settings = Settings("", "", "", "", "cpu", "auto", 1, 1, 1000, False, (), (), place, parameters)
-    return ImageReader(settings)
+@pytest.fixture
+def reader(encoders: Encoders) -> Callable[..., ImageReader]:
+    settings = encoders.settings(Path("model"))
+    return lambda **parameters: ImageReader(dataclasses.replace(settings, parameters=parameters))
 
 
-def test_a_reader_reads_rows() -> None:
+def test_a_reader_reads_rows(reader: Callable[..., ImageReader]) -> None:
     row = Row({"image": np.array([media.image_file(PHOTO)], dtype=np.object_)}, 1000)
     assert reader().max_pixels == MAX_PIXELS
     assert (array(reader().read(row)) == array(PHOTO)).all()

@@ -85,7 +85,7 @@ def test_every_request_gets_its_own_rows_in_order(model: Speller) -> None:
 
 def test_rows_are_sorted_by_length_across_requests_and_cut_into_sub_batches(model: Speller) -> None:
     model.execute([request("bb", "a"), request("dddd"), request("ccc", "", "e")])
-    assert [items for items, _ in model.batches] == [["", "a", "e", "bb"], ["ccc", "dddd"]]
+    assert [items for items, _ in model.batches] == [["", "a", "e"], ["bb", "ccc", "dddd"]]
 
 
 def test_lists_are_padded_within_a_request_and_counted(model: Speller) -> None:

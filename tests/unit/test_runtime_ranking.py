@@ -97,7 +97,8 @@ def test_pairs_of_all_rows_go_through_the_model_in_bounded_batches(
     served.model.execute(requests)
     size = served.model.settings.sub_batch_size
     assert sum(sizes) == 2 * 3 * len(TEXTS)
-    assert sizes[:-1] == [size] * (len(sizes) - 1)
+    assert max(sizes) <= size
+    assert len(sizes) < len(TEXTS)
 
 
 @pytest.mark.parametrize("model", MODELS)

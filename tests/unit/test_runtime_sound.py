@@ -7,6 +7,8 @@ import io
 import os
 import resource
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +137,39 @@ def test_a_wav_file_of_no_samples_or_of_odd_ones() -> None:
     content = wav()
     place = content.index(b"fmt ") + 12
     assert "has 1 samples a second" in refusal(content[:place] + struct.pack("<I", 1) + content[place + 4 :])
+
+
+def test_texts_in_a_file_may_be_in_any_encoding() -> None:
+    file = media.sound_file(media.tone(0.5), kind="m4a")
+    brand = file.index(b"isomiso2")
+    found = audio.decode(file[: brand + 4] + b"\xf3" + file[brand + 5 :], 16_000)
+    assert np.array_equal(found, audio.decode(file, 16_000))
+
+
+TAKEN = """
+import resource, sys
+from hf_runtime import audio, error
+def taken():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = taken()
+try:
+    audio.decode(sys.stdin.buffer.read(), 16_000)
+except error.InvalidInput as refusal:
+    print((taken() - before) // 1024, refusal)
+"""
+"""Prints the MiB that a file made a process take, and why the file was refused."""
+
+
+def test_a_header_that_names_a_huge_size_takes_no_memory() -> None:
+    file = media.sound_file(media.tone(0.5))
+    place = file.index(b"LIST") + 4
+    bad = file[:place] + struct.pack("<I", 0x8000_001A) + file[place + 4 :]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", TAKEN]
+    done = subprocess.run(command, input=bad, capture_output=True, check=True, env=environment)
+    taken, _, refusal = done.stdout.decode().partition(" ")
+    assert int(taken) < 400
+    assert "no sound file" in refusal
 
 
 @pytest.mark.parametrize("length", [0, 0x7FFF_FFFF, 0xFFFF_FFFF])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-    from hub2triton.tasks.spec import Answer, Call
+    from hub2triton.tasks.spec import Answer, Call, Row
 
 EXAMPLES = 10
 """Right requests to each route, and as many wrong ones."""
@@ -47,12 +47,18 @@ class StandIn:
         }
 
     async def infer(self, model: Model, call: Call) -> list[Answer]:
+        return [self._answer(model, row) for row in call.rows]
+
+    @staticmethod
+    def _answer(model: Model, row: Row) -> Answer:
+        # A list of answers is as long as the list that was asked.
+        length = next((len(value) for value in row.values() if isinstance(value, list)), 2)
         answer = {}
         for tensor in model.outputs:
             kind = NUMPY_TYPES[tensor.datatype.config]
-            shape = [2 if dim == -1 else dim for dim in tensor.dims]
+            shape = [length if dim == -1 else dim for dim in tensor.dims]
             answer[tensor.name] = np.full(shape, MEANT.get(tensor.name, b"x") if kind is np.object_ else 1, dtype=kind)
-        return [answer for _ in call.rows]
+        return answer
 
     async def close(self) -> None:
         pass
