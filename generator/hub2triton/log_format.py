@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from enum import Enum
 
 
@@ -10,3 +11,15 @@ class LogFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
+
+    @classmethod
+    def read(cls, text: str) -> LogFormat:
+        """What the text of a flag, or of the variable that mirrors it, stands for.
+
+        Raises:
+            argparse.ArgumentTypeError: For nothing that is known.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is neither text nor json") from None

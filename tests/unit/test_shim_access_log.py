@@ -22,7 +22,7 @@ from hub2triton.log_format import LogFormat
 from hub2triton.log_line import Severity, line
 from hub2triton.shim import app, catalogue, log_config, redaction, request_id
 from hub2triton.shim.access_log import AccessLog
-from hub2triton.shim.failure import ModelFailed
+from hub2triton.shim.failure import ModelFailed, TooSlow
 
 KEY = "the-key-of-a-caller-0123"
 SECRET = "xyzzy7"  # noqa: S105 - nobody's
@@ -116,7 +116,23 @@ def test_failures_are_errors(http: TestClient, triton: StandIn, lines: Lines) ->
 
 def test_refusals_and_requests_without_a_key_are_logged_too(http: TestClient, lines: Lines) -> None:
     assert http.post("/", json={"inputs": "a"}, headers={"authorization": "Bearer wrong"}).status_code == 401
-    assert lines()[0]["status"] == 401
+    (logged,) = lines()
+    assert logged["status"] == 401
+    assert logged["error"].startswith("this server asks for a key")
+
+
+def test_a_request_that_was_refused_before_it_was_whole_is_logged(http: TestClient, lines: Lines) -> None:
+    http.app.state.shim.refused(TooSlow("the headers did not come; send them at once"), "192.0.2.1")  # type: ignore[attr-defined]
+    (logged,) = lines()
+    del logged["time"]
+    assert logged == {
+        "level": "warning",
+        "source": "shim",
+        "message": "request",
+        "client": "192.0.2.1",
+        "error": "the headers did not come; send them at once",
+        "status": 408,
+    }
 
 
 def test_probes_are_logged_only_where_they_fail(http: TestClient, triton: StandIn, lines: Lines) -> None:

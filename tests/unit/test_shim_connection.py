@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,17 @@ def test_heads_that_are_too_large(port: int, sent: bytes, status: int, says: str
     assert says in answer.error
     assert answer.headers["connection"] == "close"
     assert ask(port, GOOD).status == 200
+
+
+def test_what_no_route_sees_is_counted(port: int) -> None:
+    def counted() -> float:
+        page = ask(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").body.decode()
+        found = re.findall(r'^hub2triton_requests_total{model="",status="414"} (.*)$', page, re.MULTILINE)
+        return float(found[0]) if found else 0
+
+    before = counted()
+    assert ask(port, f"GET /{'a' * 20_000} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).status == 414
+    assert counted() == before + 1
 
 
 def test_a_head_in_small_parts_is_counted_all_the_same(port: int) -> None:

@@ -69,6 +69,11 @@ def test_every_key_is_compared_in_constant_time_whatever_was_sent(
     assert {len(digest) for pair in compared for digest in pair} == {32}
 
 
+def test_refusals_are_counted(http: TestClient) -> None:
+    assert status(http, "Bearer nobody") == 401
+    assert 'hub2triton_requests_total{model="",status="401"} 1.0' in http.get("/metrics").text
+
+
 def test_a_refusal_is_told_as_clients_read_it(http: TestClient) -> None:
     refused = http.post("/", json={"inputs": "a"}, headers={"origin": "https://page.example"})
     assert "Authorization: Bearer KEY" in refused.json()["error"]

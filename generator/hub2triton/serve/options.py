@@ -208,7 +208,7 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     add("--drain-timeout", value.seconds, 20.0, "how long requests in flight may take when it is asked to stop", "S")
     add("--max-restarts", value.count, 5, "how often tritonserver may die in ten minutes and be started again", "N")
     log_format = LogFormat.TEXT
-    add("--log-format", value.log_format, log_format, "json: all that is told, and each request, a line each", "FORMAT")
+    add("--log-format", LogFormat.read, log_format, "json: all that is told, and each request, a line each", "FORMAT")
     switch("--no-shim", "serve Triton's own protocols only")
     switch("--verbose", "show all that Triton prints, and full tracebacks")
     return parser

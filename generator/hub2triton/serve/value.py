@@ -6,8 +6,6 @@ import argparse
 import contextlib
 import math
 
-from hub2triton.log_format import LogFormat
-
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 _LAST_PORT = 65535
@@ -46,11 +44,3 @@ def boolean(text: str) -> bool:
     if text.lower() in _FALSE:
         return False
     raise argparse.ArgumentTypeError("a switch is 1 or 0")
-
-
-def log_format(text: str) -> LogFormat:
-    """How logs are written."""
-    try:
-        return LogFormat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither text nor json") from None

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from hub2triton.shim.failure import Failure
+
 REFUSED = 400
 FAILED = 500
 
@@ -69,17 +71,29 @@ class AccessLog:
         finally:
             if status >= REFUSED or scope["method"] not in ("GET", "HEAD") or scope["path"] not in self._quiet:
                 sizes = {"bytes_in": size_in, "bytes_out": size_out}
-                told = _told(scope, status)
                 milliseconds = round((time.perf_counter() - began) * 1000, 3)
-                self._write(status, {**told, "status": status, "duration_ms": milliseconds, **sizes})
+                _write(self._stream, status, **_told(scope, status), duration_ms=milliseconds, **sizes)
 
-    def _write(self, status: int, fields: dict[str, object]) -> None:
-        severity = Severity.INFO if status < REFUSED else Severity.WARNING if status < FAILED else Severity.ERROR
-        try:
-            self._stream.write(line(severity, "shim", "request", **fields))
-            self._stream.flush()
-        except (OSError, ValueError):  # whoever read it has gone, and requests are answered all the same
-            return
+
+def refused(stream: BinaryIO, failure: Failure, client: str) -> None:
+    """Writes the line of a request that was answered before it was whole.
+
+    Args:
+        stream: Where lines are written to.
+        failure: What its caller was told.
+        client: The caller's address; empty where there is none.
+    """
+    fields = {"client": client} if client else {}
+    _write(stream, failure.status, **fields, error=redaction.redacted(str(failure), failure.status))
+
+
+def _write(stream: BinaryIO, status: int, **fields: object) -> None:
+    severity = Severity.INFO if status < REFUSED else Severity.WARNING if status < FAILED else Severity.ERROR
+    try:
+        stream.write(line(severity, "shim", "request", **fields, status=status))
+        stream.flush()
+    except (OSError, ValueError):  # whoever read it has gone, and requests are answered all the same
+        return
 
 
 def _told(scope: Scope, status: int) -> dict[str, object]:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from hub2triton import tasks
 from hub2triton.log_format import LogFormat
-from hub2triton.shim import deadline, image_type, openapi, profile, question, request_id, status, transport
+from hub2triton.shim import access_log, deadline, image_type, openapi, profile, question, request_id, status, transport
 from hub2triton.shim.access_log import AccessLog
 from hub2triton.shim.catalogue import Catalogue
 from hub2triton.shim.failure import Failure, NotReady
@@ -82,7 +82,7 @@ def create(settings: Settings) -> Starlette:
                 expose_headers=[request_id.HEADER, "retry-after"],
             ),
             # Inside the other, which answers a browser's question whether it may ask at all.
-            *([Middleware(Keys, settings.api_keys, unguarded)] if settings.api_keys else []),
+            *([Middleware(Keys, settings.api_keys, unguarded, shim.metrics.refused)] if settings.api_keys else []),
         ],
         exception_handlers={HTTPException: _http_error, Failure: _failure, Exception: _unexpected},
         lifespan=shim.lifespan,
@@ -102,6 +102,8 @@ class Shim:
         self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
         self.stopping = False
         """Set once no more requests are to be taken."""
+        # stdout, as serve-repo's own lines: it is what containers' logs are made of.
+        self._log = sys.stdout.buffer if settings.log_format is LogFormat.JSON else None
         self.tracing = None
         if settings.traces:
             from hub2triton.shim.tracing import Tracing
@@ -119,9 +121,8 @@ class Shim:
             from hub2triton.shim.tracing import Spans
 
             found.append(Middleware(Spans, self.tracing, quiet))
-        if self.settings.log_format is LogFormat.JSON:
-            # stdout, as serve-repo's own lines: it is what containers' logs are made of.
-            found.append(Middleware(AccessLog, sys.stdout.buffer, quiet))
+        if self._log:
+            found.append(Middleware(AccessLog, self._log, quiet))
         return found
 
     @asynccontextmanager
@@ -183,6 +184,17 @@ class Shim:
         except NotReady:
             models = self.catalogue.lost()
         return Response(await self.metrics.page(models.values()), media_type=CONTENT_TYPE)
+
+    def refused(self, failure: Failure, client: str) -> None:
+        """Takes note of a request that was answered before it was whole, so that no route saw it.
+
+        Args:
+            failure: What its caller was told.
+            client: The caller's address.
+        """
+        self.metrics.refused(failure.status)
+        if self._log:
+            access_log.refused(self._log, failure, client)
 
     async def _answered(self, request: Request, measured: Measured) -> Response:
         try:

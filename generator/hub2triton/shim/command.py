@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hub2triton import collector
+from hub2triton.log_format import LogFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from hub2triton.log_format import LogFormat
         from hub2triton.shim import app, keys, log_config, server
         from hub2triton.shim.framing import Limits
         from hub2triton.shim.settings import Settings
@@ -38,13 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (keys.KeysError, collector.CollectorError) as error:
         print(f"hf-shim: {error}", file=sys.stderr)
         return 2
-    log_format = LogFormat(given.log_format)
     settings = Settings(
         triton=given.triton,
         triton_metrics=given.triton_metrics,
         metrics_file=given.metrics_file,
         traces=traces,
-        log_format=log_format,
+        log_format=given.log_format,
         max_body_bytes=given.max_body_bytes,
         max_rows=given.max_rows,
         request_timeout_s=given.request_timeout,
@@ -62,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         host=given.host,
         port=given.port,
         log_level="warning",
-        log_config=log_config.of(log_format),
+        log_config=log_config.of(given.log_format),
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=server.GRACE_S,
@@ -89,7 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--triton", "127.0.0.1:8001", "HOST:PORT of Triton's gRPC endpoint")
     add("--triton-metrics", None, "URL of Triton's metrics, to show them on /metrics too")
     add("--metrics-file", None, "a file with further metrics, to show them on /metrics too", type=Path)
-    add("--log-format", "text", "text, or json: a line for each answered request and all else", type=_log_format)
+    add(
+        "--log-format",
+        LogFormat.TEXT.value,
+        "text, or json: a line for each answered request and all else",
+        type=LogFormat.read,
+    )
     add("--host", "127.0.0.1", "address to listen on")
     add("--port", 8080, "port to listen on")
     add("--max-body-bytes", 64 * 2**20, "the largest body a request may have")
@@ -136,12 +140,6 @@ def _routes(variable: str) -> tuple[str, ...]:
     """A path that Vertex AI calls, named by its environment variable."""
     path = os.environ.get(variable, "")
     return (path,) if path.startswith("/") else ()
-
-
-def _log_format(text: str) -> str:
-    if text not in ("text", "json"):
-        raise argparse.ArgumentTypeError(f"must be text or json, not {text!r}")
-    return text
 
 
 def _profile(text: str) -> Profile:

@@ -18,6 +18,7 @@ from hub2triton.shim.failure import Failure, Invalid
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 LINGER_S = 1.0
 """How long a refused caller may go on sending: a connection closed at once would take the answer with it."""
@@ -27,6 +28,10 @@ QUEUED = 16
 
 FRAMING = (b"content-length", b"transfer-encoding")
 """Headers that tell where a body ends."""
+
+
+def _tell_nobody(_failure: Failure, _client: str) -> None:
+    """For those who do not want to know."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,10 @@ class Framing(HttpToolsProtocol):
         receiving: The clock on what the caller sends, while one runs.
     """
 
-    def __init__(self, *given: Any, limits: Limits, **more: Any) -> None:
-        """Takes uvicorn's own arguments, and the limits."""
+    def __init__(
+        self, *given: Any, limits: Limits, on_refused: Callable[[Failure, str], None] = _tell_nobody, **more: Any
+    ) -> None:
+        """Takes uvicorn's own arguments, the limits, and who is told of callers that are refused, by their address."""
         super().__init__(*given, **more)
         self.limits = limits
         self.in_head = True
@@ -71,6 +78,7 @@ class Framing(HttpToolsProtocol):
         self.received = 0
         self.refused = False
         self.receiving: asyncio.TimerHandle | None = None
+        self._on_refused = on_refused
         self._reason: Failure | None = None
         self._unanswered: list[RequestResponseCycle] = []
 
@@ -144,6 +152,7 @@ class Framing(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.write(_written(failure))
+        self._on_refused(failure, self.client[0] if self.client else "")
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.receiving = self.loop.call_later(LINGER_S, self.drop)

@@ -12,7 +12,7 @@ from hub2triton.shim.failure import Failure
 from hub2triton.shim.transport import error_response
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -40,24 +40,30 @@ class Unauthorized(Failure):
 class Keys:
     """Lets requests pass that carry one of the keys, as `Authorization: Bearer KEY`."""
 
-    def __init__(self, app: ASGIApp, keys: Collection[str], open_paths: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Collection[str], open_paths: Collection[str], on_refused: Callable[[int], None]
+    ) -> None:
         """Guards an application.
 
         Args:
             app: What is guarded.
             keys: Those that open it.
             open_paths: What everybody may GET, such as the health.
+            on_refused: Is told of each request that is not passed on, by its status.
         """
         self._app = app
         # Digests are of one length, so that the time of a comparison tells nothing of a key.
         self._digests = [_digest(key) for key in keys]
         self._open = frozenset(open_paths)
+        self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers it with 401."""
         if scope["type"] == "http" and not self._may_pass(scope):
-            told = "this server asks for a key: send it as the header Authorization: Bearer KEY"
-            await error_response(Unauthorized(told), scope["path"])(scope, receive, send)
+            failure = Unauthorized("this server asks for a key: send it as the header Authorization: Bearer KEY")
+            scope.setdefault("state", {})["error"] = str(failure)
+            self._on_refused(failure.status)
+            await error_response(failure, scope["path"])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -85,6 +85,10 @@ class Metrics:
         self.in_flight += 1
         return Measured(self)
 
+    def refused(self, status: int) -> None:
+        """A request was answered that nobody began to read."""
+        self._requests.labels("", str(status)).inc()
+
     def series(self, model: str) -> _Series:
         """What is counted of one model; empty for requests that no model was found for."""
         found = self._series.get(model)

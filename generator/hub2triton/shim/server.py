@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
             limits: Of what a connection may cost; None for the usual ones.
         """
         limits = limits or Limits()
-        protocol: Any = functools.partial(Connection, limits=limits)  # uvicorn calls it, and asks for nothing else
+        protocol: Any = functools.partial(Connection, limits=limits, on_refused=shim.refused)  # uvicorn just calls it
         config.http, config.ws = protocol, "none"
         _allow_files(limits.connections + FILES)
         super().__init__(config)
