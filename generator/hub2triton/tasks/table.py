@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hub2triton import tasks
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from hub2triton.tensor import TensorSpec
 
 HEAD = "| Task | A request | Input tensors | Output tensors |\n|---|---|---|---|\n"
+
+FILE = re.compile(r'(?<="[A-Za-z0-9+/]{12})[A-Za-z0-9+/]{100,}=*(?=")')
+"""All but the beginning of a file in base64."""
 
 
 def markdown() -> str:
@@ -26,7 +30,7 @@ def _line(spec: TaskSpec) -> str:
     outputs = [_tensors(variant.outputs) for variant in spec.variants.values()]
     if len(outputs) > 1:
         outputs = [f"{text} ({library.value})" for text, library in zip(outputs, spec.variants, strict=True)]
-    request = spec.example_json().replace("|", "\\|")
+    request = FILE.sub("…", spec.example_json()).replace("|", "\\|")
     return f"| `{spec.name}`{also} | `{request}` | {_tensors(spec.inputs)} | {'<br>'.join(outputs)} |\n"
 
 
