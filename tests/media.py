@@ -16,6 +16,9 @@ Array = np.ndarray[Any, Any]
 
 # ---- sounds
 
+FRAME = 2**20
+"""Samples that an encoder is given at once."""
+
 SOUND_FILES: dict[str, tuple[str, str]] = {
     "wav": ("wav", "pcm_s16le"),
     "wav-8": ("wav", "pcm_u8"),
@@ -76,13 +79,16 @@ def sound_file(samples: Array, rate: int = 16_000, kind: str = "wav") -> bytes:
     if codec == "vorbis" and samples.ndim == 1:  # FFmpeg's own encoder knows two channels only
         samples = np.stack([samples, samples])
     layout = "mono" if samples.ndim == 1 else "stereo"
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(np.atleast_2d(samples)), format="fltp", layout=layout)
-    frame.sample_rate = rate
     file = io.BytesIO()
     with av.open(file, "w", format=form) as container:
         stream = container.add_stream(codec, rate=rate, layout=layout, options={"strict": "experimental"})
-        for part in (frame, None):
-            container.mux(stream.encode(part))
+        planes = np.atleast_2d(samples)
+        for start in range(0, planes.shape[1], FRAME):
+            part = np.ascontiguousarray(planes[:, start : start + FRAME])
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+            frame.sample_rate = rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
     return file.getvalue()
 
 

@@ -97,7 +97,7 @@ def decode(content: bytes, rate: int, max_seconds: int = MAX_SECONDS) -> Array:
     """
     try:
         samples, declared = _read(content, rate, max_seconds)
-    except (av.error.FFmpegError, EOFError):
+    except (av.error.FFmpegError, EOFError, MemoryError):  # the last where a frame would be larger than it may
         raise InvalidInput(f"the bytes are no sound file that can be read; {SEND}") from None
     held = len(samples) / rate
     if not held:
