@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from hub2triton import __version__, tasks
-from hub2triton.shim import app, catalogue, tensors, transport
+from hub2triton.shim import app, attempts, catalogue, tensors, transport
 from hub2triton.shim.failure import Failure, ModelFailed, NotReady, Overloaded
 from hub2triton.shim.model import Model, State
 from hub2triton.tasks.spec import Library
@@ -288,7 +288,7 @@ def test_a_request_whose_model_died_is_asked_once_more(
     triton.failures = 2  # the request that kills its model must not do so for ever
     assert http.post("/", json={"inputs": "abc"}).status_code == 503
     assert len(triton.calls) == 4
-    monkeypatch.setattr(app, "AGAIN_S", 0.0)
+    monkeypatch.setattr(attempts, "AGAIN_S", 0.0)
     triton.failures = 1
     assert http.post("/", json={"inputs": "abc"}).status_code == 503
     assert len(triton.calls) == 5

@@ -19,7 +19,17 @@ from tritonclient.utils import InferenceServerException
 
 from hub2triton import tasks
 from hub2triton.shim import triton
-from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady, Overloaded, TimedOut, Unknown
+from hub2triton.shim.failure import (
+    Died,
+    Failure,
+    Invalid,
+    ModelFailed,
+    NoRoom,
+    NotReady,
+    Overloaded,
+    TimedOut,
+    Unknown,
+)
 from hub2triton.shim.model import Model, State
 from hub2triton.tasks.spec import Call, Library
 from hub2triton.tensor import PARAMETERS
@@ -235,7 +245,8 @@ async def test_the_connection_is_closed(client: Client) -> None:
         ("UNAVAILABLE", "failed to connect to all addresses", NotReady, 503),
         ("NOT_FOUND", "Request for unknown model: 'm' is not found", NotReady, 503),
         ("INVALID_ARGUMENT", "input 'text' is not valid UTF-8", Invalid, 400),
-        ("INTERNAL", "Stub process 'm_0_0' is not healthy.", NotReady, 503),
+        ("INTERNAL", "Stub process 'm_0_0' is not healthy.", Died, 503),
+        ("INTERNAL", "Failed to increase the shared memory pool size for key 'k' to 9 bytes.", NoRoom, 503),
         ("UNIMPLEMENTED", "no such thing", Unknown, 404),
         ("INTERNAL", "the model failed: RuntimeError: no", ModelFailed, 500),
     ],

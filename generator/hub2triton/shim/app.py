@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from hub2triton import tasks
 from hub2triton.log_format import LogFormat
 from hub2triton.shim import access_log, deadline, image_type, openapi, profile, question, request_id, status, transport
 from hub2triton.shim.access_log import AccessLog
+from hub2triton.shim.attempts import Attempts
 from hub2triton.shim.catalogue import Catalogue
 from hub2triton.shim.failure import Failure, NotReady
 from hub2triton.shim.keys import Keys
@@ -49,9 +49,6 @@ PREDICT = (
 HEALTH = ("/", "/health", "/ping")
 
 STOPPING = "the server is stopping"
-
-AGAIN_S = 30.0
-"""A request whose model died is asked once more; but not one that took longer, which may well be what it died of."""
 
 
 def create(settings: Settings) -> Starlette:
@@ -130,6 +127,7 @@ class Shim:
         """Connects to Triton, in the event loop that serves."""
         self.triton = Triton(self.settings.triton)
         self.catalogue = Catalogue(self.triton)
+        self.attempts = Attempts(self.catalogue, self._infer)
         yield
         await self.triton.close()
         if self.tracing:
@@ -216,14 +214,7 @@ class Shim:
             request.state.task, request.state.rows = model.spec and model.spec.name, len(call.rows)
             measured.asks(model.name, len(call.rows))
             call = await self.links.followed(call)
-            began = time.monotonic()
-            try:
-                answers = await self._infer(model, call)
-            except NotReady as refusal:  # it was ready a moment ago, and will be again: no answer had begun
-                model = await self.catalogue.again(model, refusal)
-                if time.monotonic() - began > AGAIN_S:
-                    raise
-                answers = await self._infer(model, call)
+            answers = await self.attempts.answers(model, call)
         accept = request.headers.get("accept", "")
         content = await image_type.fitted(call.decode(answers, caller), accept)
         response = transport.response(content, accept)

@@ -52,6 +52,17 @@ class NotReady(Failure):
     status = 503
 
 
+class Died(NotReady):
+    """The model's process has died with the request, or before it came to it."""
+
+
+class NoRoom(Failure):
+    """There is too little shared memory for the request or its answer: a smaller one, or a later one, will do."""
+
+    status = 503
+    error_type = "overloaded"
+
+
 class Overloaded(Failure):
     """More requests than the model's queue holds."""
 

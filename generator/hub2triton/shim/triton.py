@@ -16,7 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from hub2triton import model_config, tasks
 from hub2triton.shim import tensors
-from hub2triton.shim.failure import Failure, Invalid, ModelFailed, NotReady, Overloaded, TimedOut, Unknown
+from hub2triton.shim.failure import Died, Failure, Invalid, ModelFailed, NoRoom, NotReady, Overloaded, TimedOut, Unknown
 from hub2triton.shim.model import Model, State
 from hub2triton.tensor import PARAMETERS, DataType, TensorSpec
 
@@ -199,7 +199,9 @@ def _failure(error: InferenceServerException) -> Failure:
     if code == str(grpc.StatusCode.INVALID_ARGUMENT):
         return Invalid(message)
     if "Stub process" in message and "not healthy" in message:
-        return NotReady("the model's process has died; it is being started again")
+        return Died("the model's process has died; it is being started again")
+    if "shared memory pool size" in message:
+        return NoRoom("the server has too little shared memory left for so large a request; send it in parts, or later")
     if code == str(grpc.StatusCode.UNIMPLEMENTED):
         return Unknown(message)
     return ModelFailed(message)
