@@ -54,6 +54,7 @@ lint: venv
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/Dockerfile
 
 format: venv
 	$(BIN)/ruff check --fix
