@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc as triton
+from benchmarks.serving import set_parameter
 from tests.e2e import service
 from tests.e2e.service import Service
 
@@ -144,6 +145,34 @@ def test_a_request_in_flight_is_asked_again_of_the_process_that_follows(reposito
         else:
             assert right(answers[0], "sleep 1")
         assert served.output.count("died    faults") == 1
+
+
+def test_what_waits_behind_a_death_is_answered_at_once(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = service.generate(tiny(MODEL), "custom", MODEL, tmp_path / "repository")
+    set_parameter(folder, "max_queue_size", "64")
+    answers: dict[str, httpx.Response] = {}
+    with serving(tmp_path / "repository") as served:
+
+        def put(inputs: str) -> None:
+            answers[inputs] = ask(served, inputs)
+
+        asking = [threading.Thread(target=put, args=(inputs,)) for inputs in ["sleep 3", *map(str, range(40))]]
+        (process,) = served.model_processes(MODEL)
+        asking[0].start()
+        wait_for("begun", lambda: _executing(served), served)
+        for thread in asking[1:]:
+            thread.start()
+        wait_for("all are under way", lambda: _under_way(served) == len(asking), served)
+        process.kill()
+        wait_for("repaired", lambda: served.output.count("ready   faults in") == 2, served)
+        repaired = time.monotonic()
+        for thread in asking:
+            thread.join()
+        assert time.monotonic() - repaired < 20  # Triton by itself gives one of them up in a second
+    refused = [answer for inputs, answer in answers.items() if not right(answer, inputs)]
+    assert all(answer.status_code == 503 and answer.headers["retry-after"] for answer in refused)
+    # As above: loading may take longer than requests are held.
+    assert not refused or served.load_seconds(MODEL) > 0.3, served.output
 
 
 @pytest.mark.parametrize("way", ["deadlock", "spin", "sleep 100000"])
@@ -285,6 +314,13 @@ def _executing(served: Service) -> bool:
     """Whether the handler is asleep: its main thread waits for the clock."""
     (process,) = served.model_processes(MODEL)
     return "nanosleep" in Path(f"/proc/{process.pid}/wchan").read_text()
+
+
+def _under_way(served: Service) -> float:
+    """How many requests the model is asked now."""
+    name = f'hub2triton_requests_in_flight{{model="{MODEL}"}}'
+    page = httpx.get(f"{served.url}/metrics", timeout=PATIENCE_S).text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in page if line.startswith(name)), 0.0)
 
 
 def _status(served: Service) -> int:

@@ -61,6 +61,9 @@ class StandIn:
     async def models(self, _known: Mapping[str, Model], *, fresh: bool) -> dict[str, Model]:
         return {model.name: model for model in self.served}
 
+    def admit(self, _model: Model) -> None:
+        pass
+
     async def infer(self, _model: Model, call: Call) -> list[Answer]:
         self.calls.append(call)
         if self.failure and self.failures:

@@ -46,6 +46,9 @@ class StandIn:
             for spec in tasks.SPECS
         }
 
+    def admit(self, _model: Model) -> None:
+        pass
+
     async def infer(self, model: Model, call: Call) -> list[Answer]:
         return [self._answer(model, row) for row in call.rows]
 

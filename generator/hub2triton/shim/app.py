@@ -26,6 +26,7 @@ from hub2triton.shim.links import Links
 from hub2triton.shim.metrics import CONTENT_TYPE, Metrics
 from hub2triton.shim.settings import Settings as Settings  # noqa: PLC0414, TC001 (whoever creates one needs it)
 from hub2triton.shim.triton import Triton
+from hub2triton.shim.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,6 +98,7 @@ class Shim:
         self.settings = settings
         self.metrics = Metrics(settings.triton_metrics, settings.metrics_file)
         self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
+        self.turns = Turns()
         self.stopping = False
         """Set once no more requests are to be taken."""
         # stdout, as serve-repo's own lines: it is what containers' logs are made of.
@@ -138,6 +140,7 @@ class Shim:
         measured = self.metrics.begin()
         code = 500
         try:
+            await self.turns.wait()
             request.state.request_id = request_id.of(request.headers)
             response = await self._answered(request, measured)
             response.headers[request_id.HEADER] = request.state.request_id
@@ -210,7 +213,8 @@ class Shim:
     async def _answer(self, request: Request, sent: bytes, measured: Measured) -> Response:
         caller = profile.of(request.headers, self.settings.profile)
         async with deadline.kept(request, self.settings.request_timeout_s):
-            model, call = await question.read(request, sent, self.catalogue, self.settings.max_rows, caller)
+            admit = self.triton.admit
+            model, call = await question.read(request, sent, self.catalogue, admit, self.settings.max_rows, caller)
             request.state.task, request.state.rows = model.spec and model.spec.name, len(call.rows)
             measured.asks(model.name, len(call.rows))
             call = await self.links.followed(call)

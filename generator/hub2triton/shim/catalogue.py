@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 FRESH_S = 1.0
 """How long what Triton said of its models is believed."""
 
+OLD = 2
+"""So many times as old, it is still told to those who ask while Triton is asked anew: on a busy machine that takes a
+while, and nobody has to wait for it."""
+
 HOLD_S = 1.0
 """How long a request for a model that is being loaded is held before it is refused. Some clients repeat a
 refused request at once and without end; this slows them to one request a second."""
@@ -54,6 +58,7 @@ class Catalogue:
         self._models: dict[str, Model] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
+        self._refreshing: asyncio.Task[dict[str, Model]] | None = None
 
     async def models(self, *, fresh: bool = False) -> dict[str, Model]:
         """All models by name; asks Triton again when the last answer is old, or `fresh` is set.
@@ -61,9 +66,18 @@ class Catalogue:
         Raises:
             NotReady: Triton does not answer.
         """
+        age = time.monotonic() - self._read_at
+        if fresh or age >= FRESH_S * OLD:
+            return await self._read(fresh=fresh)
+        if age >= FRESH_S and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.ensure_future(self._read(fresh=False))
+            # A failure is told to whoever asks once this is too old.
+            self._refreshing.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._models
+
+    async def _read(self, *, fresh: bool) -> dict[str, Model]:
+        """What Triton says now."""
         asked_at = time.monotonic()
-        if not fresh and asked_at - self._read_at < FRESH_S:
-            return self._models
         async with self._reading:
             if self._read_at < asked_at:  # nobody else has read it while this one waited
                 self._models = await self._triton.models(self._models, fresh=fresh)

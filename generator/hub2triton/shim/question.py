@@ -28,7 +28,12 @@ LARGE = 2**20
 
 
 async def read(
-    request: Request, sent: bytes, catalogue: Catalogue, max_rows: int, caller: Profile
+    request: Request,
+    sent: bytes,
+    catalogue: Catalogue,
+    admit: Callable[[Model], None],
+    max_rows: int,
+    caller: Profile,
 ) -> tuple[Model, Call]:
     """The model that a request means, and what it asks of it.
 
@@ -36,6 +41,7 @@ async def read(
         request: Its URL and headers are read; the name of the model, once it is found, is kept in its state.
         sent: Its body.
         catalogue: Knows the models.
+        admit: Raises where a model has no room for a further request: then its body is not read in vain.
         max_rows: Items in a list of inputs.
         caller: For whom it is answered.
 
@@ -46,6 +52,7 @@ async def read(
     root = await _aside(sent, lambda: body.json_object(sent)) if path else {}
     model = await catalogue.ready(_wanted(request, path, root))
     request.state.model = model.name
+    admit(model)
     limits = Limits(model.max_text_length, max_rows)
 
     def call() -> Call:

@@ -86,6 +86,17 @@ class Triton:
             raise _failure(error) from None
         return found
 
+    def admit(self, model: Model) -> None:
+        """Sees to it that a model has room for a further request.
+
+        Raises:
+            Overloaded: As many requests are under way as its queue holds.
+        """
+        # Counted here and not by Triton: with a queue policy of any kind, its batcher sleeps for half a second, again
+        # and again, while requests wait (2.51: it misses the end of an execution, and makes no batch ready ahead).
+        if self._under_way[model.name] >= model.max_queue_size:
+            raise Overloaded("the model has more requests waiting than its queue holds; try again later")
+
     async def infer(self, model: Model, call: Call, headers: Mapping[str, str] | None = None) -> list[Answer]:
         """Asks a model; the answers are in the order of the call's rows.
 
@@ -100,10 +111,7 @@ class Triton:
             Overloaded: As many requests are under way as the model's queue holds.
             Failure: As Triton's own error says.
         """
-        # Counted here and not by Triton: with a queue policy of any kind, its batcher sleeps for half a second, again
-        # and again, while requests wait (2.51: it misses the end of an execution, and makes no batch ready ahead).
-        if self._under_way[model.name] >= model.max_queue_size:
-            raise Overloaded("the model has more requests waiting than its queue holds; try again later")
+        self.admit(model)
         parameters = json.dumps(dict(call.parameters)).encode()
         order = tensors.longest_first(call.rows)
         rows = [call.rows[place] for place in order]
