@@ -95,7 +95,10 @@ async def ask(served: Serving, phase: Phase, requests: Sequence[Request]) -> Fou
         return None
 
     command = [sys.executable, "-m", "benchmarks.probe", str(served.port), str(phase.seconds)]
-    probe = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    # A session of its own, since Linux shares the cores out by sessions: it is not one more of these callers.
+    probe = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
     began = time.monotonic()
     async with calling(served.port, phase.callers, lambda one, turn: requests[(one + turn) % len(requests)], seen):
         await asyncio.sleep(phase.seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from pathlib import Path
@@ -68,8 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     limits = Limits(head_s=given.header_timeout, rest_s=given.client_timeout, connections=given.max_connections)
     stopping = server.Server(config, application.state.shim, given.drain_timeout, limits)
+    _collect_garbage_in_small_pieces()
     stopping.run()
     return 0 if stopping.started else 1
+
+
+def _collect_garbage_in_small_pieces() -> None:
+    """Keeps Python from looking through all objects again and again, which stops everything for 50 ms and more.
+
+    What is there by now stays. What requests leave behind is nearly all found among the youngest objects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 100)
 
 
 def _parser() -> argparse.ArgumentParser:
