@@ -57,12 +57,14 @@ class StandIn:
     cancelled: bool = False
     calls: list[Call] = field(default_factory=list)
     closed: bool = False
+    full: bool = False
 
     async def models(self, _known: Mapping[str, Model], *, fresh: bool) -> dict[str, Model]:
         return {model.name: model for model in self.served}
 
     def admit(self, _model: Model) -> None:
-        pass
+        if self.full:
+            raise Overloaded("full")
 
     async def infer(self, _model: Model, call: Call) -> list[Answer]:
         self.calls.append(call)
@@ -295,6 +297,15 @@ def test_a_request_whose_model_died_is_asked_once_more(
     triton.failures = 1
     assert http.post("/", json={"inputs": "abc"}).status_code == 503
     assert len(triton.calls) == 5
+
+
+def test_a_body_is_not_read_where_there_is_no_room_for_it(http: TestClient, triton: StandIn) -> None:
+    triton.full = True
+    refused = http.post("/", content=b"no json")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert refused.json() == {"error": "full", "error_type": "overloaded"}
+    triton.full = False
+    assert http.post("/", content=b"no json").status_code == 400
 
 
 def test_health_tells_the_state_of_each_model(
