@@ -114,6 +114,23 @@ async def test_what_triton_said_is_believed_for_a_while(monkeypatch: pytest.Monk
     assert (await models.models()).keys() == {"a", "b"}
 
 
+async def test_nobody_waits_for_what_is_only_a_little_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    models, triton = catalogue_of((A,), (A, B), None)
+    await models.models()
+    monkeypatch.setattr(catalogue, "FRESH_S", 0.02)
+    monkeypatch.setattr(catalogue, "OLD", 10**6)
+    for later in ({"a"}, {"a", "b"}, {"a", "b"}):
+        await asyncio.sleep(0.03)
+        asked = len(triton.known)
+        assert all([(await models.models()).keys() == later for _ in range(3)])
+        assert len(triton.known) == asked  # it is asked behind their backs, and once
+    await asyncio.sleep(0.03)
+    assert len(triton.known) == 4
+    monkeypatch.setattr(catalogue, "OLD", 1)
+    with pytest.raises(NotReady):  # which it was all along
+        await models.models()
+
+
 async def test_triton_is_told_what_is_known_and_whether_it_must_be_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
     models, triton = catalogue_of((A,))
