@@ -20,10 +20,11 @@ from hub2triton.shim import access_log, deadline, image_type, openapi, profile, 
 from hub2triton.shim.access_log import AccessLog
 from hub2triton.shim.attempts import Attempts
 from hub2triton.shim.catalogue import Catalogue
-from hub2triton.shim.failure import Failure, NotReady
+from hub2triton.shim.failure import Failure, NotReady, Overloaded
 from hub2triton.shim.keys import Keys
 from hub2triton.shim.links import Links
 from hub2triton.shim.metrics import CONTENT_TYPE, Metrics
+from hub2triton.shim.refusals import Refusals
 from hub2triton.shim.settings import Settings as Settings  # noqa: PLC0414, TC001 (whoever creates one needs it)
 from hub2triton.shim.triton import Triton
 from hub2triton.shim.turns import Turns
@@ -99,6 +100,7 @@ class Shim:
         self.metrics = Metrics(settings.triton_metrics, settings.metrics_file)
         self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
         self.turns = Turns()
+        self.refusals = Refusals()
         self.stopping = False
         """Set once no more requests are to be taken."""
         # stdout, as serve-repo's own lines: it is what containers' logs are made of.
@@ -202,13 +204,20 @@ class Shim:
             if self.stopping:
                 raise NotReady(STOPPING)
             sent = await transport.read(request, self.settings.max_body_bytes)
-            answered = await transport.unless_gone(request, self._answer(request, sent, measured))
+            answered = await transport.unless_gone(request, self._unless_full(request, sent, measured))
             return answered or Response(status_code=transport.CLOSED_REQUEST)
         except Failure as failure:
             request.state.error = str(failure)
             return transport.error_response(failure, request.scope["path"])
         except ClientDisconnect:  # in the middle of the body
             return Response(status_code=transport.CLOSED_REQUEST)
+
+    async def _unless_full(self, request: Request, sent: bytes, measured: Measured) -> Response:
+        try:
+            return await self._answer(request, sent, measured)
+        except Overloaded:
+            await self.refusals.told(request.client)
+            raise
 
     async def _answer(self, request: Request, sent: bytes, measured: Measured) -> Response:
         caller = profile.of(request.headers, self.settings.profile)
