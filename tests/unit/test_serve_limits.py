@@ -224,6 +224,24 @@ async def test_a_hanging_process_is_killed() -> None:
     assert "hung    m: its process 1 is at one execution for 1e-09 s (--hang-timeout); killed" in stream.getvalue()
 
 
+async def test_a_process_that_is_busy_ever_after_its_load_is_found_to_hang() -> None:
+    class Busy(FakeStub):
+        """It comes from its load, waits for a moment, and is given a first request."""
+
+        looks = 0
+
+        def waits(self) -> bool:
+            self.looks += 1
+            return self.looks == 3
+
+    model, _ = served(FakeControl(), Limits(execution=1e-9))
+    stub = Busy(1)
+    await model.load(lambda: model.add(*stubs_of(stub)))
+    await model.kill_hung()
+    await model.kill_hung()
+    assert stub.now is Life.ZOMBIE
+
+
 async def test_a_load_that_ends_with_the_server_is_no_failure_of_the_model() -> None:
     control = FakeControl()
     control.failure = ServerGoneError("Socket closed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # Seconds between two replacements of a model that grows, however fast it does: each load costs the others CPU time.
 _PAUSE = 30.0
+# How often processes just loaded are looked at until they are seen waiting, and the seconds between two of these looks.
+_LOOKS, _LOOK = 200, 0.005
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,16 @@ class Excess:
         self._exempt.clear()
         self._hung.clear()
 
-    def loaded(self, stubs: Sequence[Stub]) -> None:
-        """Takes a first look at processes just loaded, which mostly have nothing to do yet."""
-        if self.limits.execution:
-            for stub in stubs:
-                self._stall.seen(stub.pid, Look(stub.waits(), 0, stub.pauses()), time.monotonic())
+    async def loaded(self, stubs: Sequence[Stub]) -> None:
+        """Looks at processes just loaded until they wait for their first request.
+
+        It takes a few milliseconds, and cannot be put off: with the first request they may be busy ever after, and what
+        was never seen waiting is never found to hang.
+        """
+        for _ in range(_LOOKS if self.limits.execution else 0):
+            if self._all_wait(stubs):
+                return
+            await asyncio.sleep(_LOOK)
 
     async def hung(self, stubs: Sequence[Stub], executions: Callable[[], Awaitable[int]]) -> list[Stub]:
         """The processes that have been at one execution for too long.
@@ -101,6 +109,14 @@ class Excess:
         large = [stub for stub in stubs if self.limits.memory and self._too_large(stub)]
         self._exempt |= {stub.pid for stub in large}
         return large[0] if large else None
+
+    def _all_wait(self, stubs: Sequence[Stub]) -> bool:
+        """Takes note of the processes that wait; says whether each does, or cannot be seen to."""
+        waits = {stub: stub.waits() for stub in stubs}
+        for stub, waiting in waits.items():
+            if waiting:
+                self._stall.seen(stub.pid, Look(waiting, 0, stub.pauses()), time.monotonic())
+        return False not in waits.values()
 
     def _too_large(self, stub: Stub) -> bool:
         return stub.pid not in self._exempt and stub.memory() > self.limits.memory

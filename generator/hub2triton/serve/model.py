@@ -98,7 +98,7 @@ class ServedModel:
         except asyncio.CancelledError:
             self._report.cancelled(self.name)
             raise
-        self._loaded(discover, ())
+        await self._loaded(discover, ())
         self._backoff.started()
         return True
 
@@ -159,7 +159,7 @@ class ServedModel:
             self._report.cancelled(self.name)
             raise
         else:
-            self._loaded(discover, old)
+            await self._loaded(discover, old)
             self._report.restarted(self.name, Restart.GROWN)
             replaced = old
         self._excess.replaced(replaced)
@@ -195,13 +195,13 @@ class ServedModel:
         await self._bury()
         return await self.load(discover, self._backoff.delay)
 
-    def _loaded(self, discover: Callable[[], None], old: Sequence[Stub]) -> None:
+    async def _loaded(self, discover: Callable[[], None], old: Sequence[Stub]) -> None:
         discover()
+        new = [stub for stub in self._stubs if stub not in old]
+        await self._excess.loaded(new)
         self.state = State.READY
         self.served = True
         self._report.ready(self.name)
-        new = [stub for stub in self._stubs if stub not in old]
-        self._excess.loaded(new)
         large = self._excess.large_from_the_start(new)
         if large:
             held = f"holds {large.memory()} MiB, more than {self._excess.limits.memory}"

@@ -71,7 +71,7 @@ class Catalogue:
             return await self._read(fresh=fresh)
         if age >= FRESH_S and (self._refreshing is None or self._refreshing.done()):
             self._refreshing = asyncio.ensure_future(self._read(fresh=False))
-            # A failure is told to whoever asks once this is too old.
+            # A failure is told to whoever asks next.
             self._refreshing.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._models
 
@@ -80,7 +80,11 @@ class Catalogue:
         asked_at = time.monotonic()
         async with self._reading:
             if self._read_at < asked_at:  # nobody else has read it while this one waited
-                self._models = await self._triton.models(self._models, fresh=fresh)
+                try:
+                    self._models = await self._triton.models(self._models, fresh=fresh)
+                except NotReady:
+                    self._read_at = float("-inf")  # what it said before holds no longer
+                    raise
                 self._read_at = time.monotonic()
         return self._models
 
