@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 import threading
@@ -17,6 +18,7 @@ from tests.wire import CLOSED, Wire, ask, connected, post, until
 from hub2triton.shim import app, connection
 from hub2triton.shim.framing import Limits
 from hub2triton.shim.server import Server
+from hub2triton.shim.turns import Turns
 
 GOOD = post("/", {"inputs": "abc"})
 USUAL = Limits(rest_s=20)
@@ -143,6 +145,74 @@ def test_requests_in_a_row_are_answered_in_their_order(port: int) -> None:
     with connected(port) as wire:
         wire.send(b"".join(post("/", {"inputs": "a" * number}) for number in range(1, 8)))
         assert [wire.answer().body for _ in range(7)] == [f'{{"embeddings":[{n}.0]}}'.encode() for n in range(1, 8)]
+
+
+class Crowd(Turns):
+    """Turns that come when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Callable[[], None]] = []
+
+    def now(self) -> bool:
+        return False
+
+    def later(self, begin: Callable[[], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.held.append(begin)
+
+    def end(self) -> None:
+        held, self.held = self.held, []
+        for begin in held:
+            self.loop.call_soon_threadsafe(begin)
+
+
+@pytest.fixture
+def crowd(monkeypatch: pytest.MonkeyPatch) -> Crowd:
+    crowd = Crowd()
+    monkeypatch.setattr(app, "Turns", lambda: crowd)
+    return crowd
+
+
+def test_in_a_crowd_the_health_is_told_before_requests_are_read(crowd: Crowd) -> None:
+    with running() as shim, connected(shim.port) as first, connected(shim.port) as second:
+        for number, wire in enumerate([first, second], 1):
+            wire.send(GOOD)
+            until(lambda number=number: len(crowd.held) == number, "the request is not held")
+        assert ask(shim.port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
+        assert shim.server._shim.metrics.in_flight == 0
+        crowd.end()
+        assert [wire.answer().status for wire in (first, second)] == [200, 200]
+
+
+def test_a_request_takes_one_turn_however_many_parts_it_comes_in(crowd: Crowd) -> None:
+    request = post("/", {"inputs": "a" * 500_000})
+    with running() as shim, connected(shim.port) as wire:
+        wire.send(request[:20])
+        until(lambda: crowd.held, "the request is not held")
+        wire.send(request[20:])
+        crowd.end()
+        assert wire.answer().body == b'{"embeddings":[500000.0]}'
+        assert not crowd.held
+
+
+def test_each_request_of_a_connection_takes_its_turn(crowd: Crowd) -> None:
+    with running(Limits(head_s=5)) as shim, connected(shim.port) as wire:
+        for number in range(1, 4):
+            wire.send(post("/", {"inputs": "a" * number}))
+            until(lambda: crowd.held, "the request is not held")
+            crowd.end()
+            assert wire.answer().body == f'{{"embeddings":[{number}.0]}}'.encode()
+
+
+def test_callers_may_leave_before_their_turn(crowd: Crowd) -> None:
+    with running() as shim:
+        with connected(shim.port) as wire:
+            wire.send(GOOD)
+            until(lambda: crowd.held, "the request is not held")
+        crowd.end()
+        until(lambda: shim.connections == 0, "the connection was left open")
+        assert shim.server._shim.metrics.in_flight == 0
 
 
 def test_a_heap_of_requests_on_one_connection_is_dropped(port: int) -> None:

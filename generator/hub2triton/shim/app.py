@@ -100,6 +100,7 @@ class Shim:
         self.metrics = Metrics(settings.triton_metrics, settings.metrics_file)
         self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
         self.turns = Turns()
+        """Of all callers' connections."""
         self.refusals = Refusals()
         self.stopping = False
         """Set once no more requests are to be taken."""
@@ -142,7 +143,6 @@ class Shim:
         measured = self.metrics.begin()
         code = 500
         try:
-            await self.turns.wait()
             request.state.request_id = request_id.of(request.headers)
             response = await self._answered(request, measured)
             response.headers[request_id.HEADER] = request.state.request_id

@@ -5,11 +5,13 @@ uvicorn waits for ever for headers that do not come, for the rest of a body, and
 
 from __future__ import annotations
 
+import functools
 import socket
 from typing import TYPE_CHECKING, Any
 
 from hub2triton.shim.failure import NotReady, TooSlow
 from hub2triton.shim.framing import Framing
+from hub2triton.shim.turns import Turns
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,13 +23,17 @@ HELD = 128 * 1024
 """Bytes of an answer that the system takes before the caller does: with its usual megabytes, one who reads slowly could
 not be told from one who does not."""
 
+BRIEF = b"GET "
+"""What asks for no more than the health and its like, and is answered before requests that take their turns."""
+
 
 class Connection(Framing):
     """A connection whose caller keeps it going, or loses it."""
 
-    def __init__(self, *given: Any, **more: Any) -> None:
-        """Takes uvicorn's own arguments, and the limits."""
+    def __init__(self, *given: Any, turns: Turns | None = None, **more: Any) -> None:
+        """Takes uvicorn's own arguments, the limits, and what all connections of a server take their turns of."""
         super().__init__(*given, **more)
+        self._turns = turns or Turns()
         self._began = 0.0  # when the body did
         self._unsent = 0  # bytes of answers, when they were last looked at
         self._sending: asyncio.TimerHandle | None = None
@@ -50,7 +56,25 @@ class Connection(Framing):
             self._sending.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come, and waits for the rest."""
+        """Takes what has come; a new request is not even looked at before its turn."""
+        if self._within() or data.startswith(BRIEF) or self._turns.now():
+            self._take(data)
+            return
+        self._unset_keepalive_if_required()
+        self.flow.pause_reading()
+        self._turns.later(functools.partial(self._take_held, data))
+
+    def _within(self) -> bool:
+        """Whether what comes now belongs to a request that has begun, or stands in a row behind one."""
+        return bool(self.untold) or not self.in_head or (self.cycle is not None and not self.cycle.response_complete)
+
+    def _take_held(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Parses what has come, and waits for the rest."""
         super().data_received(data)
         if self.refused or self.receiving is not None:
             return

@@ -41,7 +41,8 @@ class Server(uvicorn.Server):
             limits: Of what a connection may cost; None for the usual ones.
         """
         limits = limits or Limits()
-        protocol: Any = functools.partial(Connection, limits=limits, on_refused=shim.refused)  # uvicorn just calls it
+        # uvicorn just calls it.
+        protocol: Any = functools.partial(Connection, limits=limits, on_refused=shim.refused, turns=shim.turns)
         config.http, config.ws = protocol, "none"
         _allow_files(limits.connections + FILES)
         super().__init__(config)
@@ -59,7 +60,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to close the port now; uvicorn asks ten times a second."""
-        done = self._shim.metrics.in_flight == 0 or time.monotonic() >= self._until
+        idle = self._shim.metrics.in_flight == 0 and not self._shim.turns.waiting
+        done = idle or time.monotonic() >= self._until
         self.should_exit = self.should_exit or (self._shim.stopping and done)
         return await super().on_tick(counter)
 

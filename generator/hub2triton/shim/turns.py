@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 AT_ONCE = 8
 """Requests that begin in one turn of the event loop. Reading one takes half a millisecond, of which nothing can be done
@@ -21,16 +25,23 @@ class Turns:
         """
         self._at_once = at_once
         self._begun = 0  # in this turn
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()
 
-    async def wait(self) -> None:
-        """Returns when it is one's turn: at once, unless many have come at the same time."""
-        if self._begun < self._at_once and not self._waiting:
-            self._begin()
-            return
-        mine = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine)
-        await mine
+    @property
+    def waiting(self) -> int:
+        """How many have not begun yet."""
+        return len(self._waiting)
+
+    def now(self) -> bool:
+        """Takes a turn, if it is one's turn at once: it is, unless many have come at the same time."""
+        if self._begun >= self._at_once or self._waiting:
+            return False
+        self._begin()
+        return True
+
+    def later(self, begin: Callable[[], None]) -> None:
+        """Calls this when it is its turn."""
+        self._waiting.append(begin)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -40,7 +51,5 @@ class Turns:
     def _next(self) -> None:
         self._begun = 0
         while self._waiting and self._begun < self._at_once:
-            mine = self._waiting.popleft()
-            if not mine.done():  # the caller has gone
-                mine.set_result(None)
-                self._begin()
+            self._begin()
+            self._waiting.popleft()()
