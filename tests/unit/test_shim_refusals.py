@@ -35,6 +35,14 @@ async def test_only_who_asks_again_too_early_waits() -> None:
     assert await seconds(refused, ONE) < 0.1
 
 
+async def test_those_who_were_refused_together_are_not_again() -> None:
+    refused = Refusals()
+    clients = [Address("192.0.2.1", port) for port in range(50)]
+    await asyncio.gather(*(refused.told(client) for client in clients))
+    waits = await asyncio.gather(*(seconds(refused, client) for client in clients))
+    assert max(waits) - min(waits) > 0.05
+
+
 async def test_connections_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "MOST", 10)
     refused = Refusals()

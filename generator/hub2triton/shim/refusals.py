@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from hub2triton.shim.failure import RETRY_AFTER_S
 
 if TYPE_CHECKING:
     from starlette.datastructures import Address
+
+SPREAD = 0.5
+"""What is at random added to the time, as a part of it: hundreds who were refused together would else be again."""
 
 MOST = 10_000
 """Connections that are remembered before it is looked which of them may be forgotten."""
@@ -34,7 +38,8 @@ class Refusals:
         """
         if client is None:
             return
-        await asyncio.sleep(self._last.get(client, float("-inf")) + RETRY_AFTER_S - time.monotonic())
+        rest = RETRY_AFTER_S * random.uniform(1, 1 + SPREAD)  # noqa: S311  # no secret
+        await asyncio.sleep(self._last.get(client, float("-inf")) + rest - time.monotonic())
         now = self._last[client] = time.monotonic()
         if len(self._last) > MOST:
             self._last = {known: last for known, last in self._last.items() if now - last < RETRY_AFTER_S}
