@@ -60,6 +60,9 @@ WAV_HEADER = 4096
 
 UNKNOWN_SIZE = 0x7FFF_F000
 
+SAMPLE_BYTES = 4
+"""Of FP32."""
+
 MAX_ALLOCATION = 256 * 2**20
 """Bytes that FFmpeg may take at once: by a damaged header it would take two gigabytes, and find the file too short."""
 
@@ -111,23 +114,26 @@ def decode(content: bytes, rate: int, max_seconds: int = MAX_SECONDS) -> Array:
 
 def _read(content: bytes, rate: int, max_seconds: int) -> tuple[Array, float]:
     """The samples of a file, and how many seconds it says that they are, or 0."""
-    parts: list[Array] = []
-    count = 0
+    samples = bytearray()  # which grows in place, and is given back whole: many small arrays would leave holes
     # Titles and the like are nothing to us, whatever they are written in.
     with av.open(io.BytesIO(content), container_options=OPTIONS, metadata_errors="replace") as container:
         if not container.streams.audio:
             raise InvalidInput(f"the file holds no sound; {SEND}")
         stream = container.streams.audio[0]
-        for part in _resampled(_frames(container, stream), rate):
-            parts.append(part)
-            count += len(part)
-            if count > max_seconds * rate:
-                raise InvalidInput(
-                    f"the sound is longer than {max_seconds} seconds, which is what this model takes "
-                    "(max_audio_seconds in config.pbtxt); send it in parts"
-                )
         declared = max(_declared_s(container, stream), _wav_s(content, stream))
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32), declared
+        _check_length(declared, max_seconds)
+        for part in _resampled(_frames(container, stream), rate):
+            samples += part.tobytes()
+            _check_length(len(samples) / SAMPLE_BYTES / rate, max_seconds)
+    return np.frombuffer(samples, np.float32), declared
+
+
+def _check_length(seconds: float, most: int) -> None:
+    if seconds > most:
+        raise InvalidInput(
+            f"the sound is longer than {most} seconds, which is what this model takes (max_audio_seconds in "
+            "config.pbtxt); send it in parts"
+        )
 
 
 def _frames(container: Any, stream: Any) -> Iterator[AudioFrame]:
