@@ -12,6 +12,7 @@ import pytest
 from tests import cases, models, reference
 
 from hub2triton import tasks
+from hub2triton.generate import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,14 @@ FAMILIES = {
 """What is exported here: a family of each task, and more where they differ in how a text is cut into tokens or what the
 graph is given. Not Mask2Former: its graph, after minutes, is right for images of one size only, and so is refused."""
 
+PACKED = frozenset(
+    {
+        *("bert_base", "bert_cross_encoder", "bert_entities", "distilbert_squad", "roberta_emotions", "roberta_masked"),
+        *("sentence_mean", "sentence_prompts", "xlm_roberta_entities"),
+    }
+)
+"""The encoders of text, whose layers leave out padding."""
+
 PAIRS = [(task, family) for task in sorted(FAMILIES) for family in FAMILIES[task]]
 
 WITHOUT_TORCH = """
@@ -60,6 +69,10 @@ def test_an_exported_family_answers_as_its_reference(
     asked = exported(task, family)
     assert (asked.folder / "1/model.onnx").is_file()
     assert not list((asked.folder / "1/weights").glob("*.safetensors"))
+    record = manifest.load(asked.folder)
+    assert record is not None
+    assert record.onnx is not None
+    assert record.onnx["packed"] == (family in PACKED)
     for case in cases.cases(task, family):
         wanted = reference.answer(task, tiny(family), case.inputs, case.parameters)
         assert reference.difference(asked(case.inputs, **case.parameters), wanted) is None, case

@@ -117,6 +117,7 @@ def test_the_comparison_is_kept(folder: Path) -> None:
     record = json.loads((folder / manifest.FILE).read_text())["onnx"]
     assert record["source"] == "exported by transformers"
     assert record["precision"] == "fp32"
+    assert record["packed"] is True
     assert 0 <= record["largest_difference"] < 1e-4
     assert record["error"].keys() == {"measure", "last_hidden_state"}
     rows = [shape.split(",")[0].split()[-1].split("x") for shape in record["compared"]]

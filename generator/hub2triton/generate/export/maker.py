@@ -54,7 +54,12 @@ def origin(plan: Plan, graph: GraphPlan, model_files: Mapping[str, str]) -> str:
     parts = {
         "source": [plan.source.model_id, plan.source.revision, *sorted(model_files.items())],
         "task": [plan.spec.name, plan.library.value],
-        "graph": [graph.precision.value, graph.exporter.value, [file.path for file in graph.published]],
+        "graph": [
+            graph.precision.value,
+            graph.exporter.value,
+            [file.path for file in graph.published],
+            _packs(plan, graph),
+        ],
         "code": [manifest.digest(content) for path, content in sorted(render(plan).items()) if path.endswith(".py")],
         "versions": _versions(graph),
     }
@@ -173,6 +178,7 @@ class _Making:
             task=self._plan.spec.name,
             precision=self._plan_of_graph.precision.value,
             has_weights=bool(self._plan_of_graph.model),
+            packs=_packs(self._plan, self._plan_of_graph),
         ).write(request_path)
         package = Path(__file__).parents[3]
         ended = process.run(
@@ -224,12 +230,18 @@ class _Making:
             "source": graph.published[0].path if graph.published else f"exported by {graph.exporter.value}",
             "versions": _versions(graph),
             "precision": graph.precision.value,
+            "packed": report.packed,
             "largest_difference": report.largest_difference,
             "error": {"measure": report.measure, **report.outputs} if report.measure else "not compared",
             "compared": report.compared,
             "files": files,
             "made_from": self._made_from,
         }
+
+
+def _packs(plan: Plan, graph: GraphPlan) -> bool:
+    """Whether padding is worth leaving out: on a CPU, where every number computed takes its time."""
+    return plan.options.device is not Device.CUDA and graph.precision in (DType.FP32, DType.INT8)
 
 
 def _check_packages(graph: GraphPlan) -> None:

@@ -158,6 +158,17 @@ def shorter(sample: Arrays, size: int, *, keep_end: bool) -> Arrays | None:
     }
 
 
+def of_tokens(inputs: Arrays, outputs: Arrays) -> dict[str, Array]:
+    """Outputs without what stands for padding: where one has something for each place of a text, that of its tokens.
+
+    Args:
+        inputs: Of a text model, its mask among them.
+        outputs: What it gave.
+    """
+    mask = inputs["attention_mask"].astype(bool)
+    return {name: array[mask] if array.shape[:2] == mask.shape else array for name, array in outputs.items()}
+
+
 def _shortened(size: int) -> int:
     return max(min(size, LEAST), size * SHORTER[0] // SHORTER[1])
 

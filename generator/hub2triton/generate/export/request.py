@@ -26,6 +26,7 @@ class Request:
         task: The task whose example is asked.
         precision: `fp32`, `fp16`, `bf16` or `int8`.
         has_weights: Whether the model has weights for torch, to compare with.
+        packs: Whether layers that can leave out padding are to do so.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Request:
     task: str
     precision: str
     has_weights: bool
+    packs: bool = False
 
     def write(self, path: Path) -> None:
         """Writes it down."""
@@ -55,6 +57,7 @@ class Report:
         outputs: For each output that was compared, how far it is from torch's at worst, in the measure of parity.Limit.
         measure: What that measure is.
         compared: The shapes of the inputs at which it was compared, in words.
+        packed: Whether its layers leave out padding.
     """
 
     error: str | None = None
@@ -62,6 +65,7 @@ class Report:
     measure: str | None = None
     outputs: dict[str, float] = field(default_factory=dict)
     compared: list[str] = field(default_factory=list)
+    packed: bool = False
 
     def write(self, path: Path) -> None:
         """Writes it down."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import inspect
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from hub2triton.generate.export import packing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,7 @@ TYPES = {"fp16": "float16", "bf16": "bfloat16"}
 """Torch's names of the precisions that its models can have themselves."""
 
 
-def export(engine: Any, sample: Arrays, precision: str, folder: Path) -> None:
+def export(engine: Any, sample: Arrays, precision: str, folder: Path, *, packed: bool = False) -> None:
     """Writes model.onnx and model.onnx.data, whose batch and lengths are dynamic.
 
     Args:
@@ -26,6 +28,7 @@ def export(engine: Any, sample: Arrays, precision: str, folder: Path) -> None:
         sample: Inputs by name, of two rows or more.
         precision: `fp32`, `fp16`, `bf16` or `int8`.
         folder: Where to; what else the exporter writes is removed.
+        packed: Whether the layers leave out padding; see packing.layers for which models have some that can.
     """
     import torch
     import transformers.exporters
@@ -40,7 +43,7 @@ def export(engine: Any, sample: Arrays, precision: str, folder: Path) -> None:
     # By channel: on sentence vectors the cosine to FP32 is then 0.99 instead of 0.95, at the same speed.
     by_channel: Any = lib.OnnxRuntimeDynamicConfig(per_channel=True)
     quantizer = lib.OnnxRuntimeQuantizer(by_channel) if precision == "int8" else None
-    with _lengths_that_vary(model):
+    with _lengths_that_vary(model), packing.packed(model) if packed else nullcontext():
         exported = lib.OnnxExporter().export(model, inputs, lib.OnnxConfig(dynamic=True, quantizer=quantizer))
     kept = {path.name for path in folder.iterdir()}
     exported.save_pretrained(folder)

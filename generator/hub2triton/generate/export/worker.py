@@ -13,19 +13,23 @@ import shutil
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hub2triton import tasks
-from hub2triton.generate.export import description, parity
+from hub2triton.generate.export import description, packing, parity
 from hub2triton.generate.export.request import DESCRIPTION, TOKENIZER, Report, Request
 from hub2triton.generate.export.staged_model import StagedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hub2triton.generate.export.parity import Arrays, Comparison
     from hub2triton.tasks.spec import TaskSpec
+
+    Batches = Sequence[tuple[Arrays, Arrays]]
+    """Inputs, and what torch makes of them."""
 
 FILLED = frozenset({"token_type_ids"})
 """Inputs of graphs that the runtime fills with zeros where the tokenizer does not give them."""
@@ -42,8 +46,7 @@ def main(request_path: str, report_path: str) -> None:
         import traceback
 
         traceback.print_exc()
-        words = str(error).strip().splitlines()
-        report = Report(error=words[0] if words else type(error).__name__)
+        report = Report(error=_first_line(error))
     report.write(Path(report_path))
 
 
@@ -138,19 +141,32 @@ class _Torch:
     def __init__(self, source: StagedModel, request: Request, say: Callable[[str], None]) -> None:
         self._source, self._request, self._say = source, request, say
         self._engine = source.engine
+        self._names = frozenset(source.read)  # before all are looked at, to compare them
         self._sample = parity.doubled(max(source.inputs, key=len), self._works)
 
     def report(self, graph: Path) -> Report:
         """Makes the graph in a folder where it is not there yet, and compares it."""
-        names = set(self._source.read)
         batches = [
             (inputs, dict(self._engine.run(inputs))) for inputs in parity.batches(self._sample, self._works)
         ]  # before the export, which may change the model's precision
-        if self._request.exporter is not None:
-            from hub2triton.generate.export import transformers_exporter
+        if self._request.exporter is None:
+            return self._compared(graph, batches, packed=False)
+        if self._request.packs and packing.layers(self._engine.model) is not None:
+            try:
+                return self._exported(graph, batches, packed=True)
+            except Exception as error:  # of whatever kind: what was tried here does not have to succeed
+                self._say(f"not without padding: {_first_line(error)}")
+        return self._exported(graph, batches, packed=False)
 
-            self._say(f"exporting {type(self._engine.model).__name__}")
-            transformers_exporter.export(self._engine, self._sample, self._request.precision, graph)
+    def _exported(self, graph: Path, batches: Batches, *, packed: bool) -> Report:
+        from hub2triton.generate.export import transformers_exporter
+
+        how = ", without padding" if packed else ""
+        self._say(f"exporting {type(self._engine.model).__name__}{how}")
+        transformers_exporter.export(self._engine, self._sample, self._request.precision, graph, packed=packed)
+        return self._compared(graph, batches, packed=packed)
+
+    def _compared(self, graph: Path, batches: Batches, *, packed: bool) -> Report:
         self._say(f"comparing with torch at {len(batches)} shapes")
         settings = replace(self._source.settings, version_dir=graph)
         ours = self._source.runtime("onnx_engine").OnnxEngine(settings)
@@ -160,20 +176,23 @@ class _Torch:
         limit = parity.LIMITS[self._request.precision]
         comparison = parity.Comparison(0.0, {}, [])
         for inputs, wanted in batches:
-            self._compare(comparison, limit, inputs, ours.run(inputs), wanted, names)
+            # What a packed graph has in the place of padding is nothing that the model has computed.
+            seen = partial(parity.of_tokens, inputs) if packed else dict
+            self._compare(comparison, limit, inputs, seen(ours.run(inputs)), seen(wanted))
         return Report(
             largest_difference=comparison.largest,
             measure=limit.measure,
             outputs=comparison.outputs,
             compared=comparison.shapes,
+            packed=packed,
         )
 
     def _compare(
-        self, comparison: Comparison, limit: parity.Limit, inputs: Arrays, found: Arrays, wanted: Arrays, read: set[str]
+        self, comparison: Comparison, limit: parity.Limit, inputs: Arrays, found: Arrays, wanted: Arrays
     ) -> None:
-        names = sorted(found.keys() & wanted.keys() & read)
+        names = sorted(found.keys() & wanted.keys() & self._names)
         if not names:
-            raise ValueError(f"it has none of the outputs that are needed: {', '.join(sorted(read))}")
+            raise ValueError(f"it has none of the outputs that are needed: {', '.join(sorted(self._names))}")
         comparison.add(limit, inputs, found, wanted, names)
 
     def _works(self, inputs: Arrays) -> bool:
@@ -182,6 +201,10 @@ class _Torch:
         except (ValueError, RuntimeError, IndexError, TypeError, AssertionError):  # models say it in many ways
             return False
         return True
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _link(path: Path, place: Path) -> None:
