@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -34,6 +35,15 @@ class Running:
     @property
     def connections(self) -> int:
         return len(self.server.server_state.connections)
+
+    def hurry(self, limits: Limits) -> None:
+        """Gives the connections that are open other limits from now on.
+
+        A test that connects under short ones may be late with its first request by itself, on a busy machine.
+        """
+        until(lambda: self.connections, "no connection")
+        for held in self.server.server_state.connections:
+            held.limits = limits  # type: ignore[union-attr]
 
 
 @contextmanager
@@ -246,22 +256,31 @@ def test_a_switch_to_another_protocol_is_not_made(port: int) -> None:
 
 def test_headers_that_do_not_come_are_not_waited_for() -> None:
     with running(Limits(head_s=0.2)) as shim:
-        with connected(shim.port) as wire:
-            wire.send(b"POST / HTTP/1.1\r\nHo")
-            answer = wire.answer()
-            assert (answer.status, wire.closed()) == (408, True)
-            assert "within 0.2 seconds" in answer.error
+        for _ in range(20):
+            with connected(shim.port) as wire:
+                wire.send(b"POST / HTTP/1.1\r\nHo")
+                answer = wire.answer()
+                if answer != CLOSED:  # else its first byte came too late, for this machine is busy
+                    break
+        assert answer.status == 408
+        assert "within 0.2 seconds" in answer.error
         with connected(shim.port) as wire:
             wire.trickle(b"\r\n" * 100, 0.01)
             assert wire.answer().status in (408, CLOSED.status)
         with connected(shim.port) as silent:
             assert silent.closed()
-        with connected(shim.port) as again:
-            again.send(GOOD)
-            assert again.answer().status == 200
-            again.send(b"POST")
-            assert (again.answer().status, again.closed()) == (408, True)
         until(lambda: shim.connections == 0, "connections were left open")
+
+
+def test_headers_of_a_second_request_that_do_not_come_are_not_waited_for() -> None:
+    with running() as shim:
+        with connected(shim.port) as wire:
+            shim.hurry(Limits(head_s=0.2))
+            wire.send(GOOD)
+            assert wire.answer().status == 200
+            wire.send(b"POST")
+            assert (wire.answer().status, wire.closed()) == (408, True)
+        until(lambda: shim.connections == 0, "the connection was left open")
 
 
 def test_a_slow_body_is_not_waited_for() -> None:
@@ -285,26 +304,34 @@ def test_a_slow_chunked_body_is_not_waited_for() -> None:
 
 
 def test_a_body_may_take_long_if_it_keeps_coming(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SLOWEST", 100)
+    """Each part buys two seconds more, far more than a test is late; without them the rest would be over soon."""
+    monkeypatch.setattr(connection, "SLOWEST", 5)
     with running(Limits(rest_s=0.2)) as shim, connected(shim.port) as wire:
         request = post("/", {"inputs": "a" * 150})
-        for start in range(0, len(request), 10):
-            wire.send(request[start : start + 10])
+        body = request.index(b"\r\n\r\n") + 4
+        wire.send(request[: body + 10])
+        for start in range(body + 10, len(request), 10):
             threading.Event().wait(0.03)
+            wire.send(request[start : start + 10])
         assert wire.answer().status == 200
 
 
 def test_waiting_for_the_model_is_not_held_against_the_caller(stand_in: StandIn) -> None:
-    with running(Limits(head_s=0.1, rest_s=0.1)) as shim, connected(shim.port) as wire:
+    with running() as shim, connected(shim.port) as wire:
+        shim.hurry(Limits(head_s=0.1, rest_s=0.1))
         stand_in.waits = True
-        wire.send(GOOD)
-        threading.Event().wait(0.5)
-        stand_in.waits = False
-        assert shim.connections == 1
+        try:
+            wire.send(GOOD)
+            until(lambda: shim.server._shim.metrics.in_flight == 1, "the request is not under way")
+            threading.Event().wait(0.5)
+            assert shim.connections == 1
+        finally:
+            stand_in.waits = False
 
 
 def test_the_rest_of_a_refused_body_is_not_waited_for() -> None:
-    with running(Limits(head_s=0.3)) as shim, connected(shim.port) as wire:
+    with running() as shim, connected(shim.port) as wire:
+        shim.hurry(Limits(head_s=0.3))
         wire.send(head("Content-Length: 99999999"))
         assert wire.answer().status == 413
         wire.trickle(b"a" * 100, 0.01)
@@ -336,11 +363,14 @@ def test_a_caller_who_does_not_read_is_left() -> None:
 
 def test_a_caller_who_reads_slowly_gets_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "SLOWEST", 1000)
-    with running(Limits(rest_s=0.3)) as shim, answers_of(600_000), connected(shim.port, 65536) as wire:
+    """It takes longer than a caller may rest, and never rests for so long itself, were the machine ever so busy."""
+    with running(Limits(rest_s=2)) as shim, answers_of(600_000), connected(shim.port, 65536) as wire:
         wire.send(GOOD)
         reads: Callable[[], bool] = wire._more
-        monkeypatch.setattr(wire, "_more", lambda: not threading.Event().wait(0.01) and reads())
+        monkeypatch.setattr(wire, "_more", lambda: not threading.Event().wait(0.03) and reads())
+        began = time.monotonic()
         answer = wire.answer()
+        assert time.monotonic() - began > 2
         assert answer.status == 200
         assert len(answer.body) == int(answer.headers["content-length"])
 
