@@ -495,7 +495,7 @@ def test_the_file_of_compose_is_as_the_specification_says() -> None:
 def test_what_the_specification_does_not_know_is_found(part: str, value: object, why: str) -> None:
     document = compose()
     document["services"]["cpu"][part] = value
-    assert [why in message for message in of_the_specification(document)] == [True]
+    assert why in "\n".join(of_the_specification(document))
 
 
 def test_every_variable_is_explained(entrypoint: ModuleType) -> None:
