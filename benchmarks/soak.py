@@ -42,6 +42,8 @@ KINDS = 60
 """Different requests; each is also asked alone before, to know its right answer."""
 
 CHECK_EVERY = 20
+"""Of so many answers one is compared: each costs the callers time, and they share the cores with the server."""
+
 TOLERANCE = 0.02
 
 
@@ -67,7 +69,7 @@ class Answers:
         return self.requests[(caller * 7 + turn) % len(self.requests)]
 
     def seen(self, outcome: Outcome) -> None:
-        """Takes note of an answer; some are looked at closely."""
+        """Takes note of an answer; each must be a 200, and some are compared with the right one."""
         self.times.append((outcome.ended, outcome.seconds))
         if outcome.status != 200:
             self.wrong.append(f"{outcome.status}: {outcome.body[:200]!r}")
@@ -148,6 +150,7 @@ async def measure(minutes: float, callers: int, every_s: float) -> dict[str, Any
         "samples": [asdict(each) for each in watch.samples],
         "windows": windows,
         "wrong": answers.wrong,
+        "compared_every": CHECK_EVERY,
         "warm_up_s": min(WARM_UP_S, minutes * 60 * WARM_UP),
     }
 

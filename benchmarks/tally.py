@@ -8,6 +8,7 @@ import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.callers import LOST, Outcome, Request
 from benchmarks.serving import PATIENCE_S
@@ -54,12 +55,14 @@ class Tally:
         if outcome.status == LOST:
             self.lost.append(outcome.sent)
             return None
-        if outcome.status == 200 and json.loads(outcome.body) == json.loads(outcome.request.body):
+        told = _read(outcome.body)
+        if outcome.status == 200 and told == json.loads(outcome.request.body):
             self.right += 1
             if outcome.sent > self._fault and self._recovered is None:
                 self._recovered = outcome.ended
             return None
-        if outcome.status in REFUSALS and b"\r\nretry-after:" in outcome.headers and json.loads(outcome.body)["error"]:
+        reason = told.get("error") if isinstance(told, dict) else None
+        if outcome.status in REFUSALS and b"\r\nretry-after:" in outcome.headers and reason:
             self.refused[outcome.status] += 1
             return 0.01
         self.wrong += 1
@@ -78,6 +81,14 @@ class Tally:
                 raise TimeoutError(f"nothing is answered rightly since {PATIENCE_S:.0f} s")
             await asyncio.sleep(0.005)
         return self._recovered - self._fault
+
+
+def _read(body: bytes) -> Any:
+    """What an answer holds; None where it is no JSON."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def echo(inputs: str) -> Request:

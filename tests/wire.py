@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PATIENCE_S = 30.0
 """After which a test gives up on a server that should long have answered."""
@@ -70,6 +71,10 @@ class Wire:
         finally:
             self._socket.settimeout(PATIENCE_S)
         return len(content)
+
+    def pour(self, parts: Iterable[bytes]) -> bool:
+        """Sends part by part until the server says something or closes the connection; whether it did."""
+        return any(select.select([self._socket], [], [], 0)[0] or not self.send(part) for part in parts)
 
     def answer(self) -> Answer:
         """The next response; CLOSED where the connection ends before one."""

@@ -48,10 +48,10 @@ class Service:
         return "".join(self.lines)
 
     def load_seconds(self, model: str) -> float:
-        """How long a model took to load, as serve-repo told."""
-        found = re.search(rf"ready\s+{re.escape(model)} in ([\d.]+) s", self.output)
+        """How long a model took to load the last time, as serve-repo told."""
+        found = re.findall(rf"ready\s+{re.escape(model)} in ([\d.]+) s", self.output)
         assert found, self.output
-        return float(found.group(1))
+        return float(found[-1])
 
     def model_processes(self, model: str) -> list[psutil.Process]:
         """The processes that run a model's instances now."""

@@ -209,7 +209,13 @@ def load(port: int, texts: list[str], found: list[tuple[float, int]]) -> Load:
 async def test_the_load_reads_whole_answers_of_the_right_text(port: int) -> None:
     found: list[tuple[float, int]] = []
     texts = [str(each) for each in range(7)]
-    round_ = await asyncio.to_thread(load(port, texts, found).run, clients=3, seconds=0.3)
+    for seconds in (0.3, 3.0, 30.0):  # as long as a busy machine needs for one answer
+        try:
+            round_ = await asyncio.to_thread(load(port, texts, found).run, clients=3, seconds=seconds)
+            break
+        except BadAnswerError as error:
+            if "no request was answered within the round" not in str(error):
+                raise
     assert round_.rate > 0
     assert 0 < round_.p50_ms <= round_.p99_ms
     assert found

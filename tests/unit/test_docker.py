@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import http.server
+import importlib.resources
 import importlib.util
 import json
 import os
@@ -21,9 +22,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from tests.dockerfile import DOCKER, ROOT, values
 from tests.e2e.service import free_ports
 
 from hub2triton.generate import command as generate_command
@@ -32,9 +35,8 @@ from hub2triton.generate import plan as planning
 from hub2triton.generate.options import Options
 from hub2triton.generate.source import Origin, Source
 from hub2triton.serve import options as serve_options
+from hub2triton.shim import command as shim_command
 
-ROOT = Path(__file__).parents[2]
-DOCKER = ROOT / "docker"
 SECRET = "hf_the_secret_itself"  # noqa: S105 - nobody's
 
 # Notes its name, its process and its arguments, then goes on as the test says.
@@ -43,8 +45,10 @@ import json, os, signal, sys, time
 def note(*what):
     with open(os.environ["NOTES"], "a") as notes:
         print(json.dumps(what), file=notes, flush=True)
+signals = []
 def stopped(number, _):
     note("stopped", number)
+    signals.append(number)
     if os.environ.get("{key}") != "late":
         sys.exit(130)
 name = os.path.basename(sys.argv[0])
@@ -56,8 +60,8 @@ behaviour = os.environ.get("{key}", "0")
 if behaviour == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if behaviour in ("hangs", "late"):
-    until = time.monotonic() + (30 if behaviour == "hangs" else 0.5)
-    while time.monotonic() < until:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not signals:
         time.sleep(0.01)
     sys.exit(0)
 sys.exit(int(behaviour))
@@ -304,7 +308,7 @@ def test_a_signal_that_comes_late(container: Container) -> None:
     process = container.start(ID | {"GENERATE": "late"})
     container.until("generate-repo")
     process.terminate()
-    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM  # though generate-repo ended well, if only then
     process.communicate()
     assert [command[0] for command in container.commands()] == ["generate-repo"]
 
@@ -376,17 +380,6 @@ def test_health(health: Callable[[dict[str, str]], tuple[int, str]]) -> None:
     code, said = health({"PORT": str(free_ports(1)[0])})
     assert code == 1
     assert "no answer at port" in said
-
-
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions and what follows them, joined lines and without comments."""
-    lines = [line for line in (DOCKER / "Dockerfile").read_text().splitlines() if not line.lstrip().startswith("#")]
-    joined = "\n".join(lines).replace("\\\n", " ")
-    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines()) if word]
-
-
-def values(wanted: str) -> list[str]:
-    return [rest for word, rest in instructions() if word == wanted]
 
 
 def test_what_is_copied_is_there_and_let_in() -> None:
@@ -469,8 +462,40 @@ def test_a_service_of_compose(entrypoint: ModuleType, name: str) -> None:
     assert published.endswith(f":{entrypoint.PORT}")
     assert "data:/data" in service["volumes"]
     assert service["healthcheck"]["test"] == ["CMD", *json.loads(values("HEALTHCHECK")[0].partition("CMD ")[2])]
-    assert service.get("profiles") == (["gpu"] if name == "gpu" else None)
     assert ("deploy" in service) == (name == "gpu")
+
+
+def test_no_profile_of_compose_starts_two_services_on_one_port() -> None:
+    services = compose()["services"].values()
+    for profile in {None, *(each for service in services for each in service.get("profiles", []))}:
+        started = [service for service in services if not service.get("profiles") or profile in service["profiles"]]
+        ports = [port for service in started for port in service.get("ports", [])]
+        assert len(ports) == len(set(ports)), profile
+
+
+def of_the_specification(document: dict[str, Any]) -> list[str]:
+    """What the JSON schema of the compose specification has against a file."""
+    place = importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    schema = json.loads(place.read_text(encoding="utf-8"))
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(document)]
+
+
+def test_the_file_of_compose_is_as_the_specification_says() -> None:
+    assert of_the_specification(compose()) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "why"),
+    [
+        ("shm_sizes", "1gb", "'shm_sizes' was unexpected"),
+        ("tmpfs", {"/tmp": None}, "{'/tmp': None} is not valid"),
+        ("cap_drop", "ALL", "'ALL' is not of type 'array'"),
+    ],
+)
+def test_what_the_specification_does_not_know_is_found(part: str, value: object, why: str) -> None:
+    document = compose()
+    document["services"]["cpu"][part] = value
+    assert why in "\n".join(of_the_specification(document))
 
 
 def test_every_variable_is_explained(entrypoint: ModuleType) -> None:
@@ -479,9 +504,10 @@ def test_every_variable_is_explained(entrypoint: ModuleType) -> None:
     assert len(read) > 10
     passed = set(compose()["services"]["cpu"]["environment"])
     assert sorted(name for name in read | passed if f"`{name}`" not in readme) == []
-    known = {serve_options.variable(flag) for flag in ("--host", "--port", "--allow-urls", "--log-format")}
+    commands = (serve_options._parser(serve_options._Mirror({})), shim_command._parser())
+    flags = {flag for command in commands for flag in command._option_string_actions if flag.startswith("--")}
     mine = {name for name in read | passed if name.startswith("HUB2TRITON_")}
-    assert mine - known == {
+    assert mine - {serve_options.variable(flag) for flag in flags} == {
         "HUB2TRITON_REPO",
         "HUB2TRITON_API_KEY",
         "HUB2TRITON_OUTPUT",

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -129,14 +128,13 @@ def test_a_limit_is_a_number_of_0_or_more(flag: str, value: str, capsys: pytest.
 
 
 def test_help_names_every_variable_and_is_quick() -> None:
-    start = time.monotonic()
     helped = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "hub2triton.serve.command", "--help"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert time.monotonic() - start < 5  # 0.15 s; the list of imports below is the real check
+    # Not by a clock: what takes long is what is imported.
     for heavy in ("numpy", "grpc", "asyncio", "tritonclient", "psutil"):
         assert f" {heavy}\n" not in helped.stderr
     for flag in ("--model", "--port", "--grpc-port", "--tritonserver", "--no-shim", "--verbose", "--triton-arg"):

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.clock import now, timeless
 
 from hub2triton import tasks
 from hub2triton.shim import catalogue
@@ -44,9 +45,8 @@ class StandIn:
 
 
 @pytest.fixture(autouse=True)
-def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "HOLD_S", 0.2)
-    monkeypatch.setattr(catalogue, "POLL_S", 0.01)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "time", SimpleNamespace(monotonic=now))
 
 
 def catalogue_of(*answers: tuple[Model, ...] | None) -> tuple[Catalogue, StandIn]:
@@ -55,16 +55,19 @@ def catalogue_of(*answers: tuple[Model, ...] | None) -> tuple[Catalogue, StandIn
 
 
 @pytest.mark.parametrize("name", ["b", "acme/b"])
+@timeless
 async def test_a_model_is_found_by_its_name_and_by_its_id(name: str) -> None:
     models, _ = catalogue_of((A, B))
     assert await models.ready(Wanted(name)) is B
 
 
+@timeless
 async def test_the_only_model_needs_no_name() -> None:
     models, _ = catalogue_of((A,))
     assert await models.ready(Wanted()) is A
 
 
+@timeless
 async def test_several_models_need_a_name() -> None:
     models, _ = catalogue_of((B, A))
     with pytest.raises(Unknown, match="POST /models/NAME with one of a, b") as caught:
@@ -72,6 +75,7 @@ async def test_several_models_need_a_name() -> None:
     assert caught.value.status == 400
 
 
+@timeless
 async def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     models, _ = catalogue_of((B, A))
     with pytest.raises(Unknown, match="there is no model 'c'; the models are: a, b") as caught:
@@ -80,6 +84,7 @@ async def test_an_unknown_name_is_refused_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("before", [(LOADING,), (A, LOADING), (), None], ids=["alone", "beside", "none", "down"])
+@timeless
 async def test_a_request_waits_for_a_model_that_is_being_loaded(before: tuple[Model, ...] | None) -> None:
     models, triton = catalogue_of(before, before, (A, B))
     assert await models.ready(Wanted("b")) is B
@@ -90,14 +95,16 @@ async def test_a_request_waits_for_a_model_that_is_being_loaded(before: tuple[Mo
     ("answer", "words"),
     [((A, LOADING), "the model 'b' is being loaded"), ((), "no model is loaded yet"), (None, "Triton does not answer")],
 )
+@timeless
 async def test_the_wait_ends_with_a_refusal(answer: tuple[Model, ...] | None, words: str) -> None:
     models, _ = catalogue_of(answer)
-    began = time.monotonic()
+    began = now()
     with pytest.raises(NotReady, match=words):
         await models.ready(Wanted("b"))
-    assert time.monotonic() - began >= 0.2
+    assert catalogue.HOLD_S <= now() - began < catalogue.HOLD_S + 2 * catalogue.POLL_S
 
 
+@timeless
 async def test_a_model_that_failed_is_refused_at_once_with_its_reason() -> None:
     models, triton = catalogue_of((A, FAILED))
     with pytest.raises(ModelFailed, match=r"the model 'b' could not be loaded: ValueError: no such dtype$"):
@@ -105,31 +112,34 @@ async def test_a_model_that_failed_is_refused_at_once_with_its_reason() -> None:
     assert len(triton.known) == 1
 
 
-async def test_what_triton_said_is_believed_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+@timeless
+async def test_what_triton_said_is_believed_for_a_while() -> None:
     models, triton = catalogue_of((A,), (A, B))
     assert (await models.models()).keys() == {"a"}
     assert (await models.models()).keys() == {"a"}
+    await asyncio.sleep(0.9 * catalogue.FRESH_S)
+    assert (await models.models()).keys() == {"a"}
     assert len(triton.known) == 1
-    monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
+    await asyncio.sleep(catalogue.OLD * catalogue.FRESH_S)
     assert (await models.models()).keys() == {"a", "b"}
 
 
-async def test_nobody_waits_for_what_is_only_a_little_old(monkeypatch: pytest.MonkeyPatch) -> None:
+@timeless
+async def test_nobody_waits_for_what_is_only_a_little_old() -> None:
     models, triton = catalogue_of((A,), (A, B), None)
     await models.models()
-    monkeypatch.setattr(catalogue, "FRESH_S", 0.02)
-    monkeypatch.setattr(catalogue, "OLD", 10**6)
     for later in ({"a"}, {"a", "b"}):
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(1.5 * catalogue.FRESH_S)
         asked = len(triton.known)
         assert all([(await models.models()).keys() == later for _ in range(3)])
         assert len(triton.known) == asked  # it is asked behind their backs, and once
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(1.5 * catalogue.FRESH_S)
     with pytest.raises(NotReady):  # it did not answer behind their backs, so they wait for it again
         await models.models()
     assert len(triton.known) == 4
 
 
+@timeless
 async def test_triton_is_told_what_is_known_and_whether_it_must_be_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
     models, triton = catalogue_of((A,))
@@ -140,6 +150,7 @@ async def test_triton_is_told_what_is_known_and_whether_it_must_be_fresh(monkeyp
     assert triton.fresh == [False, False, True]
 
 
+@timeless
 async def test_many_requests_at_once_ask_triton_once() -> None:
     models, triton = catalogue_of((A,))
     found = await asyncio.gather(*(models.ready(Wanted()) for _ in range(50)))
@@ -147,6 +158,7 @@ async def test_many_requests_at_once_ask_triton_once() -> None:
     assert len(triton.known) == 1
 
 
+@timeless
 async def test_a_triton_that_is_down_is_asked_again() -> None:
     models, _ = catalogue_of(None, (A,))
     with pytest.raises(NotReady):
@@ -169,18 +181,22 @@ def test_the_first_line_of_a_reason(reason: str, line: str) -> None:
 RECOVERING = replace(A, state=State.RECOVERING)
 
 
+@timeless
 async def test_a_model_that_just_died_is_waited_for() -> None:
     models, triton = catalogue_of((A,), (RECOVERING,), None, (RECOVERING,), (A,))
     assert await models.again(A, NotReady("dead")) is A
     assert len(triton.known) == 5  # listed as ready before anybody had noticed
 
 
-async def test_a_model_that_was_back_before_one_could_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "NOTICED_S", 0.05)
+@timeless
+async def test_a_model_that_was_back_before_one_could_look() -> None:
     models, _ = catalogue_of((A,))
+    began = now()
     assert await models.again(A, NotReady("dead")) is A
+    assert catalogue.NOTICED_S <= now() - began < catalogue.HOLD_S
 
 
+@timeless
 async def test_a_model_that_does_not_come_back_in_time() -> None:
     models, _ = catalogue_of((A,), (RECOVERING,))
     refusal = NotReady("dead")
@@ -189,6 +205,7 @@ async def test_a_model_that_does_not_come_back_in_time() -> None:
     assert caught.value is refusal
 
 
+@timeless
 async def test_what_was_served_by_a_triton_that_is_gone() -> None:
     known = replace(A, spec=tasks.SPECS[0])
     models, _ = catalogue_of((known, LOADING))

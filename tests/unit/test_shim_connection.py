@@ -35,6 +35,15 @@ class Running:
     def connections(self) -> int:
         return len(self.server.server_state.connections)
 
+    def hurry(self, limits: Limits) -> None:
+        """Gives the connections that are open other limits from now on.
+
+        A test that connects under short ones may be late with its first request by itself, on a busy machine.
+        """
+        until(lambda: self.connections, "no connection")
+        for held in self.server.server_state.connections:
+            held.limits = limits  # type: ignore[union-attr]
+
 
 @contextmanager
 def running(limits: Limits = USUAL, max_body_bytes: int = 2**20) -> Iterator[Running]:
@@ -44,9 +53,11 @@ def running(limits: Limits = USUAL, max_body_bytes: int = 2**20) -> Iterator[Run
     thread = threading.Thread(target=server.run)
     thread.start()
     until(lambda: server.started or not thread.is_alive(), "the server did not start")
-    yield Running(server, server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = server.force_exit = True
-    thread.join()
+    try:
+        yield Running(server, server.servers[0].sockets[0].getsockname()[1])
+    finally:  # also where a test has failed, or all of them would never end
+        server.should_exit = server.force_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +223,7 @@ def test_callers_may_leave_before_their_turn(crowd: Crowd) -> None:
             until(lambda: crowd.held, "the request is not held")
         crowd.end()
         until(lambda: shim.connections == 0, "the connection was left open")
-        assert shim.server._shim.metrics.in_flight == 0
+        until(lambda: shim.server._shim.metrics.in_flight == 0, "the request is still counted")
 
 
 def test_a_heap_of_requests_on_one_connection_is_dropped(port: int) -> None:
@@ -246,22 +257,31 @@ def test_a_switch_to_another_protocol_is_not_made(port: int) -> None:
 
 def test_headers_that_do_not_come_are_not_waited_for() -> None:
     with running(Limits(head_s=0.2)) as shim:
-        with connected(shim.port) as wire:
-            wire.send(b"POST / HTTP/1.1\r\nHo")
-            answer = wire.answer()
-            assert (answer.status, wire.closed()) == (408, True)
-            assert "within 0.2 seconds" in answer.error
+        for _ in range(20):
+            with connected(shim.port) as wire:
+                wire.send(b"POST / HTTP/1.1\r\nHo")
+                answer = wire.answer()
+                if answer != CLOSED:  # else its first byte came too late, for this machine is busy
+                    break
+        assert answer.status == 408
+        assert "within 0.2 seconds" in answer.error
         with connected(shim.port) as wire:
             wire.trickle(b"\r\n" * 100, 0.01)
             assert wire.answer().status in (408, CLOSED.status)
         with connected(shim.port) as silent:
             assert silent.closed()
-        with connected(shim.port) as again:
-            again.send(GOOD)
-            assert again.answer().status == 200
-            again.send(b"POST")
-            assert (again.answer().status, again.closed()) == (408, True)
         until(lambda: shim.connections == 0, "connections were left open")
+
+
+def test_headers_of_a_second_request_that_do_not_come_are_not_waited_for() -> None:
+    with running() as shim:
+        with connected(shim.port) as wire:
+            shim.hurry(Limits(head_s=0.2))
+            wire.send(GOOD)
+            assert wire.answer().status == 200
+            wire.send(b"POST")
+            assert (wire.answer().status, wire.closed()) == (408, True)
+        until(lambda: shim.connections == 0, "the connection was left open")
 
 
 def test_a_slow_body_is_not_waited_for() -> None:
@@ -274,7 +294,7 @@ def test_a_slow_body_is_not_waited_for() -> None:
         assert sent < 500
         assert wire.closed()
         assert ask(shim.port, GOOD).status == 200
-        assert shim.server._shim.metrics.in_flight == 0
+        until(lambda: shim.server._shim.metrics.in_flight == 0, "the request is still counted")
 
 
 def test_a_slow_chunked_body_is_not_waited_for() -> None:
@@ -285,26 +305,34 @@ def test_a_slow_chunked_body_is_not_waited_for() -> None:
 
 
 def test_a_body_may_take_long_if_it_keeps_coming(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SLOWEST", 100)
+    """Each part of ten bytes buys more time than a test is ever late; without them it would be over at once."""
+    monkeypatch.setattr(connection, "SLOWEST", 0.1)
     with running(Limits(rest_s=0.2)) as shim, connected(shim.port) as wire:
         request = post("/", {"inputs": "a" * 150})
-        for start in range(0, len(request), 10):
-            wire.send(request[start : start + 10])
+        body = request.index(b"\r\n\r\n") + 4
+        wire.send(request[: body + 10])
+        for start in range(body + 10, len(request), 10):
             threading.Event().wait(0.03)
+            wire.send(request[start : start + 10])
         assert wire.answer().status == 200
 
 
 def test_waiting_for_the_model_is_not_held_against_the_caller(stand_in: StandIn) -> None:
-    with running(Limits(head_s=0.1, rest_s=0.1)) as shim, connected(shim.port) as wire:
+    with running() as shim, connected(shim.port) as wire:
+        shim.hurry(Limits(head_s=0.1, rest_s=0.1))
         stand_in.waits = True
-        wire.send(GOOD)
-        threading.Event().wait(0.5)
-        stand_in.waits = False
-        assert shim.connections == 1
+        try:
+            wire.send(GOOD)
+            until(lambda: shim.server._shim.metrics.in_flight == 1, "the request is not under way")
+            threading.Event().wait(0.5)
+            assert shim.connections == 1
+        finally:
+            stand_in.waits = False
 
 
 def test_the_rest_of_a_refused_body_is_not_waited_for() -> None:
-    with running(Limits(head_s=0.3)) as shim, connected(shim.port) as wire:
+    with running() as shim, connected(shim.port) as wire:
+        shim.hurry(Limits(head_s=0.3))
         wire.send(head("Content-Length: 99999999"))
         assert wire.answer().status == 413
         wire.trickle(b"a" * 100, 0.01)
@@ -335,12 +363,19 @@ def test_a_caller_who_does_not_read_is_left() -> None:
 
 
 def test_a_caller_who_reads_slowly_gets_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SLOWEST", 1000)
-    with running(Limits(rest_s=0.3)) as shim, answers_of(600_000), connected(shim.port, 65536) as wire:
+    """The clock strikes when the test says so: a caller has read more than the system holds between any two times."""
+    monkeypatch.setattr(connection, "SLOWEST", 1)
+    with running(Limits(rest_s=1000)) as shim, answers_of(600_000), connected(shim.port, 65536) as wire:
         wire.send(GOOD)
-        reads: Callable[[], bool] = wire._more
-        monkeypatch.setattr(wire, "_more", lambda: not threading.Event().wait(0.01) and reads())
+        until(lambda: shim.connections, "no connection")
+        (held,) = shim.server.server_state.connections
+        strokes = 0
+        while len(wire._left) < 6_000_000 and wire._more():
+            if len(wire._left) // 2**20 > strokes:
+                strokes += 1
+                held.loop.call_soon_threadsafe(held._check_answer)  # type: ignore[union-attr]
         answer = wire.answer()
+        assert strokes == 5
         assert answer.status == 200
         assert len(answer.body) == int(answer.headers["content-length"])
 
