@@ -23,15 +23,17 @@ _LOOKS, _LOOK = 200, 0.005
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process of a model may do.
+    """What one process of a model may do, and how often others take its place.
 
     Attributes:
         execution: Seconds that one execution may last; 0 for as long as it takes.
         memory: MiB of its own that it may hold; 0 for any amount.
+        restarts: How often in a row its model is loaded again without a stable time between.
     """
 
     execution: float = 0.0
     memory: int = 0
+    restarts: int = 10
 
 
 class Excess:

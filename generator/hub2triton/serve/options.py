@@ -28,7 +28,8 @@ Without --tritonserver and without a tritonserver on PATH, the server inside the
 x86-64); its models find their packages in the environment serve-repo is installed in. A tritonserver from elsewhere is
 started in the environment as it is: its models find their packages through the first python3 on PATH.
 
-exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 wrong options, 6 cannot serve (no tritonserver, a taken port, no model).
+exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 wrong options, 6 cannot serve (no tritonserver, a taken port, no model,
+or what dies again and again).
 """
 
 
@@ -51,7 +52,8 @@ class Options:
         hang_timeout: Seconds that one execution of a model may last; 0 for as long as it takes.
         model_memory: MiB that one process of a model may hold for itself; 0 for any amount.
         drain_timeout: Seconds that requests in flight may take once serve-repo is asked to stop.
-        max_restarts: How often tritonserver is started again in ten minutes.
+        max_restarts: How often tritonserver is started again in ten minutes, and the shim in a row.
+        max_model_restarts: How often in a row a model is loaded again that fails to load, or dies within seconds.
         log_format: How everything that is told is written.
     """
 
@@ -73,6 +75,7 @@ class Options:
     model_memory: int = 0
     drain_timeout: float = 20.0
     max_restarts: int = 5
+    max_model_restarts: int = 10
     log_format: LogFormat = LogFormat.TEXT
 
     @property
@@ -127,6 +130,7 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         model_memory=arguments.model_memory,
         drain_timeout=arguments.drain_timeout,
         max_restarts=arguments.max_restarts,
+        max_model_restarts=arguments.max_model_restarts,
         log_format=arguments.log_format,
     )
 
@@ -206,7 +210,10 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     add("--hang-timeout", value.seconds, 900.0, "how long one execution may last, then it is killed; 0: ever", "S")
     add("--model-memory", value.count, 0, "memory of its own that a model's process may hold; 0: any amount", "MIB")
     add("--drain-timeout", value.seconds, 20.0, "how long requests in flight may take when it is asked to stop", "S")
-    add("--max-restarts", value.count, 5, "how often tritonserver may die in ten minutes and be started again", "N")
+    restarts = "how often tritonserver is started again in ten minutes, or the shim in a row if it dies within 5 s"
+    add("--max-restarts", value.count, 5, restarts, "N")
+    in_a_row = "how often a model is loaded again in a row if it does not load or dies within 5 s; then it is given up"
+    add("--max-model-restarts", value.count, 10, in_a_row, "N")
     log_format = LogFormat.TEXT
     add("--log-format", LogFormat.read, log_format, "json: all that is told, and each request, a line each", "FORMAT")
     switch("--no-shim", "serve Triton's own protocols only")

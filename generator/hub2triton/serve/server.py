@@ -181,7 +181,7 @@ class Server:
         self.lived = True
         try:
             async with asyncio.TaskGroup() as group:  # the first failure cancels the rest
-                group.create_task(load(self))
+                group.create_task(self._followed(load(self)))
                 group.create_task(self._watch(group))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
@@ -207,7 +207,13 @@ class Server:
                     await self._look_closer(model, group)
                 dead = await model.dead_stub(self.discover)
                 if dead:
-                    await _begun(group, model.repair(dead, self.discover))
+                    await _begun(group, self._followed(model.repair(dead, self.discover)))
+
+    async def _followed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does some work on models, and ends where it has left none that serves or will."""
+        await work
+        if all(model.given_up for model in self._models.values()) and await self._control.live():
+            raise ServeError("No model is left to serve; the reasons are above. Mend them and start serve-repo again.")
 
     async def _look_closer(self, model: ServedModel, group: asyncio.TaskGroup) -> None:
         grown = model.grown_stub()
