@@ -246,6 +246,24 @@ def test_a_killed_tritonserver_is_started_again(repository: Path) -> None:
     assert load.statuses.keys() <= {200, 429, 503}
 
 
+def test_a_tritonserver_that_stopped_is_not_waited_for(repository: Path) -> None:
+    with serving(repository) as served:
+        assert right(ask(served, "a"), "a")
+        stopped = _tritonserver(served)
+        stopped.suspend()
+        try:
+            wait_for("unready", lambda: _status(served) == 503, served)
+            code, told = states(served)
+            assert (code, told["live"], told["models"]) == (503, False, {MODEL: "recovering"})
+            refused = ask(served, "a")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        finally:
+            stopped.resume()
+        wait_for("ready", lambda: _status(served) == 200, served)
+        assert right(ask(served, "a"), "a")
+        assert "died" not in served.output
+
+
 def test_a_tritonserver_that_dies_again_and_again_is_given_up(repository: Path) -> None:
     with serving(repository, "--max-restarts", "1") as served:
         for times in (1, 2):

@@ -105,6 +105,14 @@ async def test_a_model_that_failed_is_refused_at_once_with_its_reason() -> None:
     assert len(triton.known) == 1
 
 
+async def test_all_who_wait_for_a_triton_that_does_not_answer_are_told_at_once() -> None:
+    models, triton = catalogue_of(None, (A,))
+    told = await asyncio.gather(*(models.models() for _ in range(20)), return_exceptions=True)
+    assert [str(refusal) for refusal in told] == ["Triton does not answer"] * 20
+    assert len(triton.known) == 1
+    assert (await models.models()).keys() == {"a"}
+
+
 async def test_what_triton_said_is_believed_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     models, triton = catalogue_of((A,), (A, B))
     assert (await models.models()).keys() == {"a"}
