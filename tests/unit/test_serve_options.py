@@ -30,6 +30,7 @@ def test_flags() -> None:
         "a.org,b.org",
         "--api-key-file",
         "/k",
+        *["--api-key", "a-key-of-the-flag", "--api-key=another-one"],
         *["--hang-timeout", "1.5", "--model-memory", "6", "--drain-timeout", "7", "--max-restarts", "8"],
         *["--max-model-restarts", "9", "--log-format", "json"],
     ]
@@ -48,6 +49,7 @@ def test_flags() -> None:
         ("--log-verbose=1",),
         "a.org,b.org",
         Path("/k"),
+        ("a-key-of-the-flag", "another-one"),
         1.5,
         6,
         7.0,
@@ -95,6 +97,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         ("--cache-config=local,size=1", "--log-verbose=1"),
         "*.example.org",
         Path("/k"),
+        (),
         1.5,
         6,
         7.0,

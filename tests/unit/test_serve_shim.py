@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 
 from hub2triton.error import ServeError
 from hub2triton.serve import backoff, shim
-from hub2triton.serve.options import Options
+from hub2triton.serve.options import Options, parse
 from hub2triton.serve.report import Report
-from hub2triton.serve.shim import Shim
+from hub2triton.serve.shim import Shim, shim_command
 
 if TYPE_CHECKING:
     from hub2triton.serve.process import Guard
@@ -100,3 +101,24 @@ async def test_one_that_never_answers_cannot_start(monkeypatch: pytest.MonkeyPat
     world = World(deque([3600.0] * 9), answer=False)
     with pytest.raises(ServeError, match="3 times without having answered"):
         await keep(world, monkeypatch, 5)
+
+
+async def test_keys_of_the_command_line_are_in_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB2TRITON_API_KEY", "of-the-environment")
+    options = parse(["repo", "--api-key", "first-of-the-flags", "--api-key=second-of-the-flags"], {})
+    assert "of-the-flags" not in " ".join(shim_command(options))
+    assert "of-the-flags" not in repr(options)
+    environments: list[dict[str, str]] = []
+
+    async def start(command: Any, environment: dict[str, str], *_: Any) -> None:
+        assert "of-the-flags" not in " ".join(command)
+        environments.append(environment)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(shim.Child, "start", start)
+    report = Report(io.StringIO(), verbose=False)
+    started = Shim(shim_command(options), options, cast("Guard", None), report, Path("metrics"))
+    with pytest.raises(asyncio.CancelledError):
+        await started.keep()
+    assert environments[0]["HUB2TRITON_API_KEY"] == "of-the-environment,first-of-the-flags,second-of-the-flags"
+    assert "of-the-flags" not in " ".join(os.environ.values())

@@ -12,6 +12,7 @@ from hub2triton.error import ServeError
 from hub2triton.serve.backoff import STABLE, Backoff
 from hub2triton.serve.options import reachable
 from hub2triton.serve.process import Child, indent
+from hub2triton.shim.command import API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,11 @@ def shim_command(options: Options) -> tuple[str, ...]:
     )
 
 
+def _keys(options: Options) -> dict[str, str]:
+    """The keys for the shim. It gets those of serve-repo's command line by its environment, which others cannot see."""
+    return {API_KEY: ",".join((os.environ.get(API_KEY, ""), *options.api_keys))} if options.api_keys else {}
+
+
 class Shim:
     """Keeps a shim running."""
 
@@ -50,7 +56,7 @@ class Shim:
     ) -> None:
         self.answers = asyncio.Event()
         self._command = command
-        self._environment = {**os.environ, "HUB2TRITON_METRICS_FILE": str(metrics_file)}
+        self._environment = {**os.environ, **_keys(options), "HUB2TRITON_METRICS_FILE": str(metrics_file)}
         self._host = reachable(options.host).strip("[]")
         self._port = options.port
         self._restarts = options.max_restarts

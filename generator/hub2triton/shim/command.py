@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hub2triton import collector
+from hub2triton.arguments import Parser, secret
 from hub2triton.log_format import LogFormat
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hub2triton.tasks.spec import Profile
 
 API_KEY = "HUB2TRITON_API_KEY"
-"""The environment variable with keys. There is no flag for them: the command lines of processes are no secret."""
+"""The environment variable with keys, by commas. It is better than the flag: command lines are no secret."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"hf-shim: {error}; install it with: pip install 'hub2triton[serve]'", file=sys.stderr)
         return 2
     try:
-        api_keys = keys.read(os.environ.get(API_KEY, ""), given.api_key_file)
+        api_keys = keys.read(",".join((os.environ.get(API_KEY, ""), *given.api_key)), given.api_key_file)
         traces = collector.check(os.environ)
     except (keys.KeysError, collector.CollectorError) as error:
         print(f"hf-shim: {error}", file=sys.stderr)
@@ -85,7 +86,7 @@ def _collect_garbage_in_small_pieces() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hf-shim",
         description="Answers the payloads of Hugging Face Inference Endpoints with a Triton server's models.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -140,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
         "a file with the keys, one a line, of which each request must carry one as Authorization: Bearer KEY; "
         f"{API_KEY} may hold keys too, separated by commas",
         type=Path,
+    )
+    parser.add_argument(
+        "--api-key",
+        action="append",
+        type=secret,
+        default=[],
+        metavar="KEY",
+        help="such a key itself; repeatable. All users of the machine can see it: better use the file or the variable",
     )
     return parser
 
