@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_config=log_config.of(given.log_format),
         access_log=False,
         server_header=False,
+        # Else it would take every caller on loopback, a proxy as anybody else, for whom X-Forwarded-For names.
+        proxy_headers=False,
         timeout_graceful_shutdown=server.GRACE_S,
     )
     limits = Limits(head_s=given.header_timeout, rest_s=given.client_timeout, connections=given.max_connections)
