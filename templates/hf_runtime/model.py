@@ -7,7 +7,6 @@ import itertools
 import json
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -16,7 +15,7 @@ import triton_python_backend_utils as pb_utils
 from . import parameters as request_parameters
 from . import tensor
 from .batch import CHARACTERS_PER_TOKEN, grouped, in_sub_batches
-from .error import InvalidInput
+from .error import InvalidInput, trace
 from .row import Row
 from .settings import Settings
 from .waiting import WAITING, NobodyWaits
@@ -229,7 +228,7 @@ def _failure(error: Exception) -> Any:
     """A response that tells the caller what happened; how it happened goes to the server's log."""
     if isinstance(error, InvalidInput):
         return _error_response(str(error), pb_utils.TritonError.INVALID_ARG)
-    pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
+    pb_utils.Logger.log_error(trace(error))
     return _error_response(f"the model failed: {type(error).__name__}: {error}", pb_utils.TritonError.INTERNAL)
 
 

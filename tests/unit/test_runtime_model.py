@@ -257,3 +257,32 @@ def test_those_who_wait_are_not_asked_all_the_time(monkeypatch: pytest.MonkeyPat
             clock = step / 100
             WAITING.check()
     assert looks == [0.25, 0.5, 0.75, 1.0]
+
+
+def repeating(items: list[str], **_: Any) -> list[Answer]:
+    """Raises what it was given, as a handler may: in the text of an exception, of its cause, and in a note."""
+    try:
+        return [{}[items[0]]]
+    except KeyError as error:
+        again = ValueError(f"cannot take {items}")
+        again.add_note(items[0])
+        raise again from error
+
+
+def test_what_failed_is_logged_without_what_was_sent(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "predict", repeating)
+    (response,) = model.execute([request("a secret of mine")])
+    assert response.refusal.message == "the model failed: ValueError: cannot take ['a secret of mine']"  # to its caller
+    (logged,) = Logger.errors
+    assert "secret" not in logged
+    assert "in repeating" in logged
+    assert "return [{}[items[0]]]" in logged  # the code, not what it was called with
+    assert "\nKeyError\nThen:\nTraceback" in logged
+    assert logged.endswith("\nValueError")
+
+
+def test_what_failed_is_logged_as_a_whole_where_that_is_wanted(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB2TRITON_LOG_ERROR_TEXTS", "1")
+    monkeypatch.setattr(model, "predict", repeating)
+    model.execute([request("a text of mine")])
+    assert Logger.errors[0].count("a text of mine") == 3
