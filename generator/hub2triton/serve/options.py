@@ -10,10 +10,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from hub2triton import value
 from hub2triton.arguments import Parser, secret
 from hub2triton.error import UsageError
 from hub2triton.log_format import LogFormat
-from hub2triton.serve import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,9 @@ T = TypeVar("T")
 _EPILOG = """\
 Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates
 names by commas, HUB2TRITON_TRITON_ARG arguments by spaces, HUB2TRITON_API_KEY keys by commas. The shim reads its own
-variables from the same environment.
+variables from the same environment. Its limits are set so alone, by the variables that hf-shim --help names:
+HUB2TRITON_MAX_BODY_BYTES, HUB2TRITON_MAX_ROWS, HUB2TRITON_REQUEST_TIMEOUT, HUB2TRITON_HEADER_TIMEOUT,
+HUB2TRITON_CLIENT_TIMEOUT, HUB2TRITON_MAX_CONNECTIONS.
 
 Keys of --api-key-file, HUB2TRITON_API_KEY and --api-key all count. What stands in a command line can be seen by all
 users of a machine, and by whoever reads the history of a shell: better give keys by a file or the environment.
