@@ -132,16 +132,16 @@ class ServedModel:
                 self._suspects.discard(stub.pid)
         return None
 
-    async def kill_hung(self) -> bool:
-        """Kills the processes that have been at one execution for too long; False where none can ever be found."""
+    async def kill_hung(self) -> str:
+        """Kills the processes that have been at one execution for too long; says why, where none can ever be found."""
         if self.state is not State.READY:
-            return True
+            return ""
         with contextlib.suppress(InferenceServerException):
             for stub in await self._excess.hung(self._stubs, lambda: self._control.executions(self.name)):
                 told = f"is at one execution for {self._excess.limits.execution:g} s (--hang-timeout); killed"
                 self._report.note(f"hung    {self.name}: its process {stub.pid} {told}")
                 stub.kill()
-        return not self._excess.blind
+        return self._excess.blind
 
     def busy(self) -> bool:
         """Whether one of its processes is at an execution, or comes to its end."""

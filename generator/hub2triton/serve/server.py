@@ -94,7 +94,7 @@ class Server:
         self._report = report
         self._log = log
         self._stubs = StubList(child.pid, repository)
-        self._blind = False
+        self._blind: set[str] = set()  # why models cannot be found to hang, as far as it was told
 
     @classmethod
     async def start(
@@ -219,9 +219,10 @@ class Server:
         grown = model.grown_stub()
         if grown:
             await _begun(group, model.replace(grown, self.discover))
-        if not await model.kill_hung() and not self._blind:
-            self._blind = True
-            self._report.note("note    /proc/PID/syscall of models cannot be read here: none is found to hang")
+        blind = await model.kill_hung()
+        if blind and blind not in self._blind:
+            self._blind.add(blind)
+            self._report.note(f"note    {model.name}: {blind}: none is found to hang (--hang-timeout)")
 
 
 async def _begun(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
