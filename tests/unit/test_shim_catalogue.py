@@ -11,7 +11,7 @@ from hub2triton import tasks
 from hub2triton.shim import catalogue
 from hub2triton.shim.catalogue import Catalogue, Wanted, first_line
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
-from hub2triton.shim.model import Model, State
+from hub2triton.shim.model import GIVEN_UP, Model, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,6 +168,7 @@ async def test_a_triton_that_is_down_is_asked_again() -> None:
         ("Internal: ValueError: x\n\nAt:\n", "ValueError: x"),
         ("\n  \nwhy", "why"),
         ("", "no reason given"),
+        (f"Invalid argument: unable to find backend library for backend '{GIVEN_UP}', try specifying", GIVEN_UP),
     ],
 )
 def test_the_first_line_of_a_reason(reason: str, line: str) -> None:

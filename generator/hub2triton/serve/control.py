@@ -113,7 +113,8 @@ class Control:
     async def refuse(self, name: str, reason: str) -> None:
         """Has the index tell why a model is unavailable, which it does for none that was unloaded.
 
-        Nothing but a load that fails sets the reason, and of what is loaded only the name of its backend is in it.
+        Nothing but a load that fails sets one. It tells of the backend that was not found, so the reason is its name:
+        "unable to find backend library for backend 'REASON', …", in 2.51.
         """
         with contextlib.suppress(InferenceServerException):
             await self._client.load_model(name, config=json.dumps({"backend": reason}), client_timeout=_TIMEOUT)

@@ -15,6 +15,7 @@ from hub2triton.serve.control import LoadError, ServerGoneError
 from hub2triton.serve.limits import Excess, Limits
 from hub2triton.serve.restarts import Restart
 from hub2triton.serve.stub import Life
+from hub2triton.shim.model import GIVEN_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 # Seconds that the other instances of a model have to answer what they are computing, before they are killed with it.
 _SIBLING_GRACE = 0.3
-# What callers are told of a model that was given up.
-_REFUSED = "its process died again and again; the log of serve-repo says more"
 
 
 class State(Enum):
@@ -216,7 +215,7 @@ class ServedModel:
             with contextlib.suppress(InferenceServerException):
                 await self._control.unload(self.name)
             await self._bury()
-            await self._control.refuse(self.name, _REFUSED)
+            await self._control.refuse(self.name, GIVEN_UP)
         self.state = State.FAILED
         self.served = False
         tried = f"loaded again {self._restarts} times in a row, in vain or for less than {STABLE:g} s each time"

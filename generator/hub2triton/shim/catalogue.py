@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
-from hub2triton.shim.model import Model, State
+from hub2triton.shim.model import GIVEN_UP, Model, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -176,6 +176,8 @@ class Catalogue:
 
 def first_line(reason: str) -> str:
     """Triton puts a whole traceback into a model's reason; its first line names the exception."""
+    if GIVEN_UP in reason:
+        return GIVEN_UP
     line = next((line for line in reason.splitlines() if line.strip()), "no reason given")
     return line.removeprefix("Internal: ")
 
