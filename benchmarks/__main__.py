@@ -31,7 +31,10 @@ def main() -> None:
     """Runs the scenarios that are asked for, or all."""
     names = [contender.name for contender in CONTENDERS]
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"default: all of {', '.join(SCENARIOS)}")
     parser.add_argument("--rounds", type=int, default=3, help="the middle one counts (default 3)")

@@ -242,7 +242,9 @@ async def again(path: Path) -> int:
 
 def main() -> None:
     """Sends what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--count", type=int, default=20_000, help="of refused requests (default 20000)")
     parser.add_argument("--seed", type=int, default=1, help="another one gives other requests (default 1)")
     parser.add_argument("--callers", type=int, default=8, help="how many ask at once (default 8)")

@@ -250,7 +250,9 @@ def markdown(rows: list[Row], disk: str) -> str:
 def main() -> None:
     """Does what is asked for, or all."""
     names = [*(fault.name for fault in all_faults(0)), full_disk.NAME]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}")
     parser.add_argument("--kills", type=int, default=50, help="of the model's process (default 50)")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where to write them")

@@ -176,7 +176,9 @@ def markdown(found: Sequence[Found], queue: int) -> str:
 
 def main() -> None:
     """Runs it, and says what holds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--callers", type=int, default=512, help="in the overload (default 512)")
     parser.add_argument("--seconds", type=float, default=60, help="of the overload, each way (default 60)")
     parser.add_argument("--queue", type=int, default=64, help="what the model's queue holds (default 64)")

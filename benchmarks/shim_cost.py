@@ -162,7 +162,9 @@ def _cpu(process: psutil.Process) -> float:
 
 def main() -> None:
     """Runs one round for each number of clients, then one of lists, and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--seconds", type=float, default=5, help="of each round")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--list", type=int, default=512, help="texts in a request of the last round")

@@ -157,7 +157,9 @@ async def measure(minutes: float, callers: int, every_s: float) -> dict[str, Any
 
 def main() -> None:
     """Runs it, and says what holds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--minutes", type=float, default=20, help="how long (default 20)")
     parser.add_argument("--callers", type=int, default=32, help="how many ask at once (default 32)")
     parser.add_argument("--every", type=float, default=5, help="seconds between two looks (default 5)")

@@ -8,11 +8,22 @@ import torch
 from transformers.generation.logits_process import LogitsProcessor
 from transformers.generation.stopping_criteria import StoppingCriteria
 
+from .waiting import WAITING
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SLACK = 8
 """Tokens before a stop text that are decoded with it: some tokens have no text of their own."""
+
+
+class Watch(LogitsProcessor):
+    """Ends a generation that nobody waits for any more."""
+
+    def __call__(self, _input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The scores as they are, or raises NobodyWaits."""
+        WAITING.check()
+        return scores
 
 
 class RowSampler(LogitsProcessor):

@@ -15,7 +15,7 @@ import triton_python_backend_utils as pb_utils
 from PIL import Image
 
 from . import json_text
-from .error import InvalidInput
+from .error import InvalidInput, trace
 from .image import FORMATS, MAX_PIXELS, decode
 from .response import Response, of
 
@@ -71,7 +71,7 @@ class Endpoint:
         except SystemExit as error:
             raise EndpointError(f"its code asked to end the process ({_told(error)})") from None
         except Exception as error:
-            pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
+            pb_utils.Logger.log_error(trace(error))
             raise InvalidInput(str(error) or type(error).__name__) from None
 
     def request(self, text: bytes, body: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from transformers.generation import logits_process
 from transformers.generation.logits_process import LogitsProcessorList
 from transformers.generation.stopping_criteria import StoppingCriteriaList
 
-from .decoding import FrequencyPenalty, RowSampler, StopTexts, Unpadded
+from .decoding import FrequencyPenalty, RowSampler, StopTexts, Unpadded, Watch
 from .error import InvalidInput
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _run(
     stop = [text for text in asked.pop("stop", None) or () if text]
     frequency = asked.pop("frequency_penalty", None)
     prompt = 0 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
-    own: list[Any] = []
+    own: list[Any] = [Watch()]
     with _refusing():
         unpadded = _unpadded(model, inputs, asked)
     if unpadded is not None:

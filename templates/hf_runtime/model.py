@@ -7,7 +7,6 @@ import itertools
 import json
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -16,9 +15,10 @@ import triton_python_backend_utils as pb_utils
 from . import parameters as request_parameters
 from . import tensor
 from .batch import CHARACTERS_PER_TOKEN, grouped, in_sub_batches
-from .error import InvalidInput
+from .error import InvalidInput, trace
 from .row import Row
 from .settings import Settings
+from .waiting import WAITING, NobodyWaits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,12 +37,13 @@ three, and a client that gets more than 8 KiB of headers drops the answer."""
 
 @dataclass(frozen=True)
 class _Request:
-    """What a request holds: its place in the batch, its rows as they were sent, and what it asks for."""
+    """What a request holds: its place in the batch, its rows as they were sent, what it asks for, and who waits."""
 
     index: int
     rows: list[Row]
     parameters: dict[str, Any]
     outputs: frozenset[str]
+    cancelled: Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Model(Generic[Item]):
         opened = []
         for index, request in enumerate(requests):
             if self._took > STALE_S and request.is_cancelled():
-                responses[index] = _error_response("the caller has gone away", pb_utils.TritonError.CANCELLED)
+                responses[index] = _gone()
                 continue
             try:
                 opened.append(self._open(index, request))
@@ -152,6 +153,7 @@ class Model(Generic[Item]):
             rows=[Row(tensors, limit) for tensors in tensor.split(inputs)],
             parameters=request_parameters.parse(text, self._parameters),
             outputs=frozenset(request.requested_output_names()),
+            cancelled=request.is_cancelled,
         )
 
     def _jobs(self, opened: Sequence[_Request], responses: list[Any]) -> list[_Job[Item]]:
@@ -176,16 +178,19 @@ class Model(Generic[Item]):
         """Predicts the rows of jobs with equal parameters together, and fills in their responses."""
         items = [item for job in jobs for item in job.items]
         try:
-            answers = in_sub_batches(
-                items,
-                lambda batch: self.predict(batch, **jobs[0].request.parameters),
-                length=lambda item: self.length(item) / self.units_per_token,
-                cut=self.settings.cut,
-            )
+            with WAITING.of([job.request.cancelled for job in jobs]):
+                answers = in_sub_batches(
+                    items,
+                    lambda batch: self.predict(batch, **jobs[0].request.parameters),
+                    length=lambda item: self.length(item) / self.units_per_token,
+                    cut=self.settings.cut,
+                )
             done = []
             for job in jobs:
                 own, answers = answers[: len(job.items)], answers[len(job.items) :]
                 done.append((job.request.index, self._response(own, job.request.outputs)))
+        except NobodyWaits:
+            done = [(job.request.index, _gone()) for job in jobs]
         except Exception as error:
             if len(jobs) > 1:  # find out whose it is: the others can still be answered
                 for job in jobs:
@@ -214,11 +219,16 @@ def _one_value(array: Any) -> str:
         raise InvalidInput(f"parameters_json is not valid UTF-8: {error}") from None
 
 
+def _gone() -> Any:
+    """A response that nobody reads."""
+    return _error_response("the caller has gone away", pb_utils.TritonError.CANCELLED)
+
+
 def _failure(error: Exception) -> Any:
     """A response that tells the caller what happened; how it happened goes to the server's log."""
     if isinstance(error, InvalidInput):
         return _error_response(str(error), pb_utils.TritonError.INVALID_ARG)
-    pb_utils.Logger.log_error("".join(traceback.format_exception(error)))
+    pb_utils.Logger.log_error(trace(error))
     return _error_response(f"the model failed: {type(error).__name__}: {error}", pb_utils.TritonError.INTERNAL)
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -257,6 +257,24 @@ def test_a_killed_tritonserver_is_started_again(repository: Path) -> None:
     assert load.statuses.keys() <= {200, 429, 503}
 
 
+def test_a_tritonserver_that_stopped_is_not_waited_for(repository: Path) -> None:
+    with serving(repository) as served:
+        assert right(ask(served, "a"), "a")
+        stopped = _tritonserver(served)
+        stopped.suspend()
+        try:
+            wait_for("unready", lambda: _status(served) == 503, served)
+            code, told = states(served)
+            assert (code, told["live"], told["models"]) == (503, False, {MODEL: "recovering"})
+            refused = ask(served, "a")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        finally:
+            stopped.resume()
+        wait_for("ready", lambda: _status(served) == 200, served)
+        assert right(ask(served, "a"), "a")
+        assert "died" not in served.output
+
+
 def test_a_tritonserver_that_dies_again_and_again_is_given_up(repository: Path) -> None:
     with serving(repository, "--max-restarts", "1") as served:
         for times in (1, 2):
@@ -265,6 +283,45 @@ def test_a_tritonserver_that_dies_again_and_again_is_given_up(repository: Path) 
         assert served.process.wait(PATIENCE_S) == 6
         wait_for("the end of its output", lambda: "Its last lines:" in served.output, served)
         assert "was killed by SIGKILL, started again 1 times within 10 minutes" in served.output
+
+
+def test_a_model_that_dies_again_and_again_is_given_up(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    for name in (MODEL, "other"):
+        service.generate(tiny(MODEL), "custom", name, tmp_path / "repository")
+    with serving(tmp_path / "repository", "--max-model-restarts", "1") as served:
+        kills = 0
+
+        def given_up() -> bool:
+            nonlocal kills
+            if served.output.count("ready   faults in") > kills:  # at once, so that it has not served for 5 s
+                kills += 1
+                for process in served.model_processes(MODEL):
+                    process.kill()
+            return "given up" in served.output
+
+        wait_for("given up", given_up, served)
+        url = f"{served.url}/models"
+        wait_for("failed", lambda: states(served)[1]["models"] == {MODEL: "failed", "other": "ready"}, served)
+        assert states(served)[0] == 200
+        refused = httpx.post(f"{url}/{MODEL}", json={"inputs": "a"}, timeout=PATIENCE_S)
+        assert refused.status_code == 500
+        assert "its process died again and again" in refused.json()["error"]
+        assert str(tmp_path) not in refused.json()["error"]
+        assert right(httpx.post(f"{url}/other", json={"inputs": "a"}, timeout=PATIENCE_S), "a")
+        assert served.output.count("given up") == 1
+        # Whoever loads it by hand has it back, and watched.
+        with closing(triton.InferenceServerClient(f"127.0.0.1:{served.grpc_port}")) as client:
+            client.load_model(MODEL)
+        wait_for("back", lambda: states(served)[1]["models"] == {MODEL: "ready", "other": "ready"}, served)
+
+
+def test_serve_repo_ends_with_its_only_model(repository: Path) -> None:
+    with serving(repository, "--max-model-restarts", "0") as served:
+        (process,) = served.model_processes(MODEL)
+        process.kill()
+        assert served.process.wait(PATIENCE_S) == 6
+        wait_for("the end of its output", lambda: "No model is left to serve" in served.output, served)
+        assert "failed  faults: given up (--max-model-restarts): its process has died" in served.output
 
 
 def test_a_stop_under_load(repository: Path) -> None:

@@ -509,7 +509,6 @@ def test_every_variable_is_explained(entrypoint: ModuleType) -> None:
     mine = {name for name in read | passed if name.startswith("HUB2TRITON_")}
     assert mine - {serve_options.variable(flag) for flag in flags} == {
         "HUB2TRITON_REPO",
-        "HUB2TRITON_API_KEY",
         "HUB2TRITON_OUTPUT",
         "HUB2TRITON_GENERATE_ARG",
     }

@@ -181,6 +181,7 @@ def test_what_the_code_raises_is_told_to_the_caller_and_logged(served: Any) -> N
     Logger.errors.clear()
     assert served("many_answers").refusal("raise") == "'needed'"
     assert 'raise KeyError("needed")' in Logger.errors[-1]
+    assert Logger.errors[-1].endswith("\nKeyError")
     assert "a object, which JSON cannot hold" in served("many_answers").refusal("object")
     assert "which is no media type" in served("many_answers").refusal("no type")
     assert served("many_answers")("numbers") == [1, 2]

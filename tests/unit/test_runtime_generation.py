@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +15,11 @@ from tests.models.causal import PROMPT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.generation.logits_process import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
-from hf_runtime import InvalidInput
+from hf_runtime import InvalidInput, waiting
 from hf_runtime.continuation import Continuation, Reader, answers
 from hf_runtime.decoding import FrequencyPenalty, RowSampler, StopTexts, Unpadded
 from hf_runtime.generation import RANGES, SAMPLING, GenerateOptions, checked, generate
+from hf_runtime.waiting import NobodyWaits
 
 TEXTS = [PROMPT, "the sun is warm and the river is very long and people walk to the sea", "a"]
 NEW = 10
@@ -49,6 +51,18 @@ class Loaded:
 @pytest.fixture(scope="module")
 def loaded(tiny: Callable[[str], Path]) -> Loaded:
     return Loaded(tiny("gpt2_text"))
+
+
+def test_a_generation_that_nobody_waits_for_ends(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 0.1)  # a token takes 0.1 s
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
+    for options in ({}, {"do_sample": True, "seed": 1}, {"num_beams": 2}):
+        looks = iter([False, True])
+        with waiting.WAITING.of([lambda looks=looks: next(looks)]), pytest.raises(NobodyWaits):
+            loaded.new(TEXTS[:1], min_new_tokens=30, max_new_tokens=30, **options)
+        assert next(looks, None) is None
+    with waiting.WAITING.of([lambda: True, lambda: False]):  # another one waits
+        assert loaded.new(TEXTS[:1], do_sample=False) == [loaded.alone(TEXTS[0], do_sample=False)]
 
 
 @pytest.fixture(scope="module")

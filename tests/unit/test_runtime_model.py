@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import urllib.parse
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from triton_python_backend_utils import InferenceRequest, InferenceResponse, Logger, TritonError
 
 from hf_runtime import Answer, InvalidInput, Model, Row
+from hf_runtime.waiting import WAITING
 
 INPUTS = [
     {"name": "text", "data_type": "TYPE_STRING", "dims": [1]},
@@ -219,3 +221,68 @@ def test_who_has_left_the_queue_of_a_slow_model_is_not_answered(
     (third,) = model.execute(gone)
     assert third.error is None
     assert [items for items, _ in model.batches] == [["gone"], ["here"], ["gone"]]
+
+
+def test_an_execution_that_nobody_waits_for_ends(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[list[str]] = []
+    clock = itertools.count()
+
+    def predict(items: list[str], **_: Any) -> list[Answer]:
+        for _step in range(3):
+            WAITING.check()
+            steps.append(items)
+        return [{"echo": item, "letters": [1]} for item in items]
+
+    monkeypatch.setattr(model, "predict", predict)
+    monkeypatch.setattr("hf_runtime.waiting.time.monotonic", lambda: next(clock))
+    gone = [dataclasses.replace(request(text), cancelled=True) for text in ("a", "b")]
+    for response in model.execute(gone):
+        assert response.refusal.code == TritonError.CANCELLED
+    assert steps == [["a", "b"]]  # and not once more for each of them
+    assert Logger.errors == []
+    steps.clear()
+    model._took = 0.0  # else who had left would not be begun with
+    first, second = model.execute([gone[0], request("c")])
+    assert (echoes(first), echoes(second)) == (["a"], ["c"])
+    assert steps == [["a", "c"]] * 3
+    WAITING.check()  # nothing is computed
+
+
+def test_those_who_wait_are_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+    clock = 0.0
+    monkeypatch.setattr("hf_runtime.waiting.time.monotonic", lambda: clock)
+    with WAITING.of([lambda: bool(looks.append(clock))]):
+        for step in range(101):
+            clock = step / 100
+            WAITING.check()
+    assert looks == [0.25, 0.5, 0.75, 1.0]
+
+
+def repeating(items: list[str], **_: Any) -> list[Answer]:
+    """Raises what it was given, as a handler may: in the text of an exception, of its cause, and in a note."""
+    try:
+        return [{}[items[0]]]
+    except KeyError as error:
+        again = ValueError(f"cannot take {items}")
+        again.add_note(items[0])
+        raise again from error
+
+
+def test_what_failed_is_logged_without_what_was_sent(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "predict", repeating)
+    (response,) = model.execute([request("a secret of mine")])
+    assert response.refusal.message == "the model failed: ValueError: cannot take ['a secret of mine']"  # to its caller
+    (logged,) = Logger.errors
+    assert "secret" not in logged
+    assert "in repeating" in logged
+    assert "return [{}[items[0]]]" in logged  # the code, not what it was called with
+    assert "\nKeyError\nThen:\nTraceback" in logged
+    assert logged.endswith("\nValueError")
+
+
+def test_what_failed_is_logged_as_a_whole_where_that_is_wanted(model: Speller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB2TRITON_LOG_ERROR_TEXTS", "1")
+    monkeypatch.setattr(model, "predict", repeating)
+    model.execute([request("a text of mine")])
+    assert Logger.errors[0].count("a text of mine") == 3

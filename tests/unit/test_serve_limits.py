@@ -64,6 +64,31 @@ def test_what_was_never_seen_waiting_is_not_judged(waits: bool | None) -> None:
     assert first_found(Stall(1), *[Look(waits, 0, 0)] * 9) is None
 
 
+def test_it_is_known_that_nothing_is_judged() -> None:
+    stall = Stall(3)
+    known = [stall.seen(1, busy(0, 0), second) or stall.unjudged for second in range(5)]
+    assert known == [False, False, False, True, True]
+    stall.seen(2, WAITING, 5)  # so this Triton's do wait in the known way, and the other is judged from now on
+    assert not stall.unjudged
+    assert [stall.seen(1, busy(0, 0), second) for second in range(6, 10)] == [False, False, False, True]
+
+
+async def test_why_nothing_can_be_found_to_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(limits.time, "monotonic", lambda: clock)
+    model, _ = served(FakeControl(), Limits(execution=60))
+    stub = FakeStub(1, waits=False)
+    model.add(*stubs_of(stub))
+    model.state = State.READY
+    assert await model.kill_hung() == ""
+    clock += 60
+    assert await model.kill_hung() == "no process was seen waiting for a request, as Triton's do between two"
+    stub.waiting = True
+    assert await model.kill_hung() == ""
+    stub.waiting = None
+    assert await model.kill_hung() == "/proc/PID/syscall of models cannot be read here"
+
+
 def test_an_id_that_comes_again_is_another_process() -> None:
     stall = Stall(2)
     assert first_found(stall, WAITING, busy(0, 0), busy(0, 0)) is None
@@ -89,7 +114,7 @@ def test_a_real_process_tells_what_it_does() -> None:
 class FakeStub:
     """A model process that holds and does as told."""
 
-    def __init__(self, pid: int, memory: int = 0, waits: bool = True) -> None:
+    def __init__(self, pid: int, memory: int = 0, waits: bool | None = True) -> None:
         self.pid, self.held, self.waiting, self.now = pid, memory, waits, Life.ALIVE
         self.model, self.region = "m", "other-region"
 
@@ -99,7 +124,7 @@ class FakeStub:
     def memory(self) -> int:
         return self.held
 
-    def waits(self) -> bool:
+    def waits(self) -> bool | None:
         return self.waiting
 
     def pauses(self) -> int:
@@ -215,7 +240,7 @@ async def test_a_hanging_process_is_killed() -> None:
     model, stream = served(FakeControl(), Limits(execution=1e-9))
     stub = FakeStub(1)
     await model.load(lambda: model.add(*stubs_of(stub)))
-    assert await model.kill_hung()
+    assert await model.kill_hung() == ""
     assert stub.now is Life.ALIVE
     stub.waiting = False
     await model.kill_hung()

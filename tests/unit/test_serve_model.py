@@ -1,6 +1,7 @@
 import asyncio
 import io
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import pytest
 from hub2triton.serve import backoff
 from hub2triton.serve.backoff import Backoff
 from hub2triton.serve.control import Control, IndexEntry, LoadError
+from hub2triton.serve.limits import Limits
 from hub2triton.serve.model import ServedModel, State
 from hub2triton.serve.report import Report
 from hub2triton.serve.repository import ModelDirectory
@@ -57,6 +59,15 @@ class FakeControl:
         self.failures = failures
         self.calls: list[str] = []
         self.index = IndexEntry("READY", "")
+        self.alive = True
+        self.refused: list[str] = []
+
+    async def live(self) -> bool:
+        return self.alive
+
+    async def refuse(self, _name: str, reason: str) -> None:
+        self.calls.append("refuse")
+        self.refused.append(reason)
 
     async def load(self, _name: str) -> None:
         self.calls.append("load")
@@ -87,19 +98,22 @@ class FakeStub:
         self.now = Life.GONE
 
 
-def served(control: FakeControl, stream: io.StringIO) -> ServedModel:
+def served(control: FakeControl, stream: io.StringIO, restarts: int = 10) -> ServedModel:
     report = Report(stream, verbose=False)
     directory = ModelDirectory("m", Path("/repo/m"))
-    return ServedModel(directory, cast("Control", control), report, "run-", lambda _: None)
+    limits = Limits(restarts=restarts)
+    return ServedModel(directory, cast("Control", control), report, "run-", lambda _: None, limits)
 
 
 def nothing() -> None:
     """No process is discovered."""
 
 
-async def ready(control: FakeControl, *lives: Life) -> tuple[ServedModel, list[FakeStub], io.StringIO]:
+async def ready(
+    control: FakeControl, *lives: Life, restarts: int = 10
+) -> tuple[ServedModel, list[FakeStub], io.StringIO]:
     stream = io.StringIO()
-    model = served(control, stream)
+    model = served(control, stream, restarts)
     failures, control.failures = control.failures, 0
     assert await model.load(nothing)
     control.failures = failures
@@ -156,6 +170,99 @@ async def test_repair_unloads_ends_siblings_and_retries(monkeypatch: pytest.Monk
     printed = stream.getvalue()
     assert "died    m: its process 101 is gone" in printed
     assert printed.count("failed  m: ValueError: no; next attempt in") == 2
+
+
+@dataclass
+class Clock:
+    """A time that passes where somebody sleeps, and where it is told to."""
+
+    now: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr(backoff.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+async def dies(model: ServedModel, pid: int) -> None:
+    await model.repair(cast("Stub", FakeStub(Life.ZOMBIE, pid)), nothing)
+
+
+async def test_a_model_that_dies_as_soon_as_it_serves_is_given_up(clock: Clock) -> None:
+    control = FakeControl()
+    model, _, stream = await ready(control, restarts=3)
+    for pid in range(4):
+        assert not model.given_up
+        await dies(model, pid)
+    assert model.given_up
+    assert model.state is State.FAILED
+    assert clock.slept == [1, 2]
+    assert control.calls == ["load", *["unload", "load"] * 3, "unload", "refuse"]
+    assert control.refused == ["its process died again and again; the log of serve-repo says more"]
+    told = [line for line in stream.getvalue().splitlines() if "given up" in line]
+    assert len(told) == 1
+    assert told[0].startswith("failed  m: given up (--max-model-restarts): loaded again 3 times in a row, in vain")
+    assert told[0].endswith("start serve-repo again")
+
+
+async def test_a_model_that_no_longer_loads_is_given_up(clock: Clock) -> None:
+    control = FakeControl(failures=100)
+    model, _, stream = await ready(control, restarts=3)
+    clock.now += 3600
+    await dies(model, 1)
+    assert model.given_up
+    assert clock.slept == [1, 2]
+    # Triton keeps the reason of the last load, which says more than that it was given up.
+    assert control.calls == ["load", *["unload", "load"] * 3]
+    assert stream.getvalue().count("next attempt in") == 2
+    assert stream.getvalue().count("given up") == 1
+
+
+async def test_deaths_far_apart_do_not_count(clock: Clock) -> None:
+    control = FakeControl()
+    model, _, stream = await ready(control, restarts=3)
+    for pid in range(50):
+        clock.now += backoff.STABLE
+        await dies(model, pid)
+        await dies(model, pid)  # as where the shim asks once more, and it dies of that too
+    assert model.state is State.READY
+    assert "given up" not in stream.getvalue()
+
+
+async def test_a_model_may_have_no_second_chance() -> None:
+    model, _, stream = await ready(FakeControl(), restarts=0)
+    await dies(model, 1)
+    assert model.given_up
+    assert "given up (--max-model-restarts): its process has died. Mend" in stream.getvalue()
+
+
+async def test_a_server_that_is_gone_is_no_reason_to_give_a_model_up(clock: Clock) -> None:
+    control = FakeControl(failures=5)
+    model, _, _ = await ready(control, restarts=3)
+    control.alive = False
+    await dies(model, 1)
+    assert model.state is State.READY
+    assert clock.slept == [1, 2, 4, 8, 16]
+
+
+async def test_a_model_that_was_given_up_may_be_loaded_by_somebody_else() -> None:
+    control = FakeControl()
+    model, _, _ = await ready(control, restarts=0)
+    await dies(model, 1)
+    assert await model.dead_stub(nothing) is None
+    assert model.given_up
+    model.add(cast("Stub", FakeStub(Life.ALIVE, 2)))
+    assert await model.dead_stub(nothing) is None
+    assert model.state is State.READY
+    assert model.served
 
 
 def test_a_process_that_ended_is_gone() -> None:

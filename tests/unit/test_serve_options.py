@@ -29,8 +29,9 @@ def test_flags() -> None:
         "a.org,b.org",
         "--api-key-file",
         "/k",
+        *["--api-key", "a-key-of-the-flag", "--api-key=another-one"],
         *["--hang-timeout", "1.5", "--model-memory", "6", "--drain-timeout", "7", "--max-restarts", "8"],
-        *["--log-format", "json"],
+        *["--max-model-restarts", "9", "--log-format", "json"],
     ]
     assert parse(arguments.split() + more, {}) == Options(
         Path("repo"),
@@ -47,10 +48,12 @@ def test_flags() -> None:
         ("--log-verbose=1",),
         "a.org,b.org",
         Path("/k"),
+        ("a-key-of-the-flag", "another-one"),
         1.5,
         6,
         7.0,
         8,
+        9,
         LogFormat.JSON,
     )
 
@@ -75,6 +78,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         "HUB2TRITON_MODEL_MEMORY": "6",
         "HUB2TRITON_DRAIN_TIMEOUT": "7",
         "HUB2TRITON_MAX_RESTARTS": "8",
+        "HUB2TRITON_MAX_MODEL_RESTARTS": "9",
         "HUB2TRITON_LOG_FORMAT": "json",
     }
     expected = Options(
@@ -92,10 +96,12 @@ def test_the_environment_mirrors_every_flag() -> None:
         ("--cache-config=local,size=1", "--log-verbose=1"),
         "*.example.org",
         Path("/k"),
+        (),
         1.5,
         6,
         7.0,
         8,
+        9,
         LogFormat.JSON,
     )
     assert parse([], environment) == expected
@@ -119,7 +125,9 @@ def test_a_wrong_port_is_refused_by_argparse(capsys: pytest.CaptureFixture[str])
     assert "between 1 and 65535" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["--hang-timeout", "--drain-timeout", "--model-memory", "--max-restarts"])
+@pytest.mark.parametrize(
+    "flag", ["--hang-timeout", "--drain-timeout", "--model-memory", "--max-restarts", "--max-model-restarts"]
+)
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "long", ""])
 def test_a_limit_is_a_number_of_0_or_more(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

@@ -12,7 +12,7 @@ from hub2triton import tasks
 from hub2triton.shim import catalogue
 from hub2triton.shim.catalogue import Catalogue, Wanted, first_line
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
-from hub2triton.shim.model import Model, State
+from hub2triton.shim.model import GIVEN_UP, Model, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,6 +112,14 @@ async def test_a_model_that_failed_is_refused_at_once_with_its_reason() -> None:
     assert len(triton.known) == 1
 
 
+async def test_all_who_wait_for_a_triton_that_does_not_answer_are_told_at_once() -> None:
+    models, triton = catalogue_of(None, (A,))
+    told = await asyncio.gather(*(models.models() for _ in range(20)), return_exceptions=True)
+    assert [str(refusal) for refusal in told] == ["Triton does not answer"] * 20
+    assert len(triton.known) == 1
+    assert (await models.models()).keys() == {"a"}
+
+
 @timeless
 async def test_what_triton_said_is_believed_for_a_while() -> None:
     models, triton = catalogue_of((A,), (A, B))
@@ -172,6 +180,7 @@ async def test_a_triton_that_is_down_is_asked_again() -> None:
         ("Internal: ValueError: x\n\nAt:\n", "ValueError: x"),
         ("\n  \nwhy", "why"),
         ("", "no reason given"),
+        (f"Invalid argument: unable to find backend library for backend '{GIVEN_UP}', try specifying", GIVEN_UP),
     ],
 )
 def test_the_first_line_of_a_reason(reason: str, line: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 from tests.unit.test_shim_app import StandIn
 
+from hub2triton.serve.command import main as serve
 from hub2triton.shim import app, keys
 from hub2triton.shim.command import main
 
@@ -138,6 +139,43 @@ def test_what_is_no_key_is_refused_and_not_repeated(text: str, content: str | No
     with pytest.raises(keys.KeysError, match=says) as caught:
         keys.read(text, file)
     assert "short" not in str(caught.value).replace("too short", "")
+
+
+def test_a_key_in_the_place_of_its_file_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--api-key-file", FIRST]) == 2
+    assert FIRST not in capsys.readouterr().err
+
+
+def test_the_command_takes_keys_from_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of the flag, of the environment, and of a file."""
+    file = tmp_path / "keys"
+    file.write_text("key-of-the-file-0123\n")
+    monkeypatch.setenv("HUB2TRITON_API_KEY", "key-of-the-environment")
+    taken: list[app.Settings] = []
+
+    def create(settings: app.Settings) -> None:
+        taken.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "create", create)
+    with pytest.raises(KeyboardInterrupt):
+        main(["--api-key", FIRST, "--api-key", SECOND, "--api-key-file", str(file)])
+    assert taken[0].api_keys == ("key-of-the-environment", FIRST, SECOND, "key-of-the-file-0123")
+
+
+@pytest.mark.parametrize("command", [main, serve], ids=["hf-shim", "serve-repo"])
+@pytest.mark.parametrize("key", ["short", "a key with spaces in it", ""])
+def test_a_key_that_is_none_is_refused_and_not_repeated(
+    command: Callable[[list[str]], int], key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = command([f"--api-key={key}"])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    told = capsys.readouterr().err
+    assert "give a key" in told if not key else "at least 16 characters" in told
+    assert not key or f" {key} " not in told
 
 
 def test_the_command_does_not_start_without_its_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,13 +56,15 @@ class Client:
     failure: InferenceServerException | None = None
     fails_on: bytes | None = None
     asked: list[str] = field(default_factory=list)
+    patience: list[float] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str] | None] = field(default_factory=list)
     under_way: int = 0
     most_under_way: int = 0
     closed: bool = False
 
-    async def get_model_repository_index(self) -> Any:
+    async def get_model_repository_index(self, client_timeout: float) -> Any:
+        self.patience.append(client_timeout)
         if self.failure:
             raise self.failure
         entries = [
@@ -71,7 +73,8 @@ class Client:
         ]
         return RepositoryIndexResponse(models=entries)
 
-    async def get_model_config(self, name: str) -> Any:
+    async def get_model_config(self, name: str, client_timeout: float) -> Any:
+        self.patience.append(client_timeout)
         self.asked.append(name)
         return ModelConfigResponse(config=generated.parsed(self.config))
 
@@ -155,6 +158,12 @@ async def test_a_models_configuration_tells_what_it_is(client: Client) -> None:
     assert (model.max_batch_size, model.max_text_length) == (SPEC.max_batch_size, 1_000_000)
     bare = [dataclasses.replace(tensor, description="", optional=False) for tensor in (*SPEC.inputs, PARAMETERS)]
     assert list(model.inputs) == bare
+
+
+async def test_triton_is_not_waited_for_without_end(client: Client) -> None:
+    client.index = [("m", "READY", "")]
+    await triton.Triton("localhost:1").models({})
+    assert client.patience == [triton.PATIENCE_S] * 2
 
 
 async def test_a_model_that_stays_ready_is_not_asked_again(client: Client) -> None:
@@ -243,6 +252,7 @@ async def test_the_connection_is_closed(client: Client) -> None:
         ("UNAVAILABLE", "Exceeds maximum queue size", Overloaded, 429),
         ("UNAVAILABLE", "Request timeout expired", TimedOut, 504),
         ("UNAVAILABLE", "failed to connect to all addresses", NotReady, 503),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", NotReady, 503),
         ("NOT_FOUND", "Request for unknown model: 'm' is not found", NotReady, 503),
         ("INVALID_ARGUMENT", "input 'text' is not valid UTF-8", Invalid, 400),
         ("INTERNAL", "Stub process 'm_0_0' is not healthy.", Died, 503),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from hub2triton import __version__
+from hub2triton.arguments import Parser
 from hub2triton.error import Hub2TritonError, UsageError
 from hub2triton.generate.options import Device, DType, Exporter, Options, Tuning, Weights
 
@@ -110,7 +111,7 @@ def _options(given: argparse.Namespace) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="generate-repo",
         description="Makes a Triton model repository of a Hugging Face model.",
         epilog=EPILOG,

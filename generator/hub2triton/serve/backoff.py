@@ -8,7 +8,8 @@ from collections import deque
 
 _FIRST = 1.0  # seconds before the second attempt; the first is made at once
 _LONGEST = 30.0
-_STABLE = 5.0  # seconds of service after which a death counts as the first again: no crash at the start, then
+STABLE = 5.0
+"""Seconds of service after which a death counts as the first again: no crash at the start, then."""
 
 
 class Backoff:
@@ -17,6 +18,11 @@ class Backoff:
     def __init__(self) -> None:
         self._attempts = 0
         self._started = time.monotonic()
+
+    @property
+    def attempts(self) -> int:
+        """Those since the last stable time."""
+        return self._attempts
 
     @property
     def delay(self) -> float:
@@ -36,7 +42,7 @@ class Backoff:
 
     def died(self) -> None:
         """What had started is dead; the delays start anew if it lived long enough."""
-        if time.monotonic() - self._started >= _STABLE:
+        if time.monotonic() - self._started >= STABLE:
             self._attempts = 0
 
 

@@ -59,13 +59,16 @@ def serve(options: Options, shim: Sequence[str] | None = None) -> None:
     from hub2triton.serve.repository import find_models
     from hub2triton.serve.supervisor import Supervisor
     from hub2triton.serve.tritonserver import find_tritonserver
+    from hub2triton.shim import keys
+    from hub2triton.shim.command import API_KEY
 
     try:
         if options.shim:
             collector.check(os.environ)
+            keys.read(",".join((os.environ.get(API_KEY, ""), *options.api_keys)), options.api_key_file)
         else:  # Triton has what it needs
             collector.endpoint(os.environ)
-    except collector.CollectorError as error:
+    except (collector.CollectorError, keys.KeysError) as error:
         raise UsageError(f"{error}.") from error
     models = find_models(options.repository, options.models)
     installation = find_tritonserver(options.tritonserver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -108,6 +109,15 @@ class Control:
     async def unload(self, name: str) -> None:
         """Unloads a model; returns while requests in flight are still answered."""
         await self._client.unload_model(name, client_timeout=_TIMEOUT)
+
+    async def refuse(self, name: str, reason: str) -> None:
+        """Has the index tell why a model is unavailable, which it does for none that was unloaded.
+
+        Nothing but a load that fails sets one. It tells of the backend that was not found, so the reason is its name:
+        "unable to find backend library for backend 'REASON', …", in 2.51.
+        """
+        with contextlib.suppress(InferenceServerException):
+            await self._client.load_model(name, config=json.dumps({"backend": reason}), client_timeout=_TIMEOUT)
 
     async def close(self) -> None:
         """Closes the connection; calls in flight fail."""

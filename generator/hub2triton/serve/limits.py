@@ -19,31 +19,35 @@ if TYPE_CHECKING:
 _PAUSE = 30.0
 # How often processes just loaded are looked at until they are seen waiting, and the seconds between two of these looks.
 _LOOKS, _LOOK = 200, 0.005
+_UNREADABLE = "/proc/PID/syscall of models cannot be read here"
+_UNJUDGED = "no process was seen waiting for a request, as Triton's do between two"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process of a model may do.
+    """What one process of a model may do, and how often others take its place.
 
     Attributes:
         execution: Seconds that one execution may last; 0 for as long as it takes.
         memory: MiB of its own that it may hold; 0 for any amount.
+        restarts: How often in a row its model is loaded again without a stable time between.
     """
 
     execution: float = 0.0
     memory: int = 0
+    restarts: int = 10
 
 
 class Excess:
     """Finds the processes of one model that go beyond its limits.
 
     Attributes:
-        blind: Whether this user may not see what the processes do, so that none can be found to hang.
+        blind: Why none of the processes can be found to hang; empty where they can.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.blind = False
+        self.blind = ""
         self._stall = Stall(limits.execution)
         # Processes whose memory is not held against them: already replaced, or too large from the start.
         self._exempt: set[int] = set()
@@ -81,9 +85,12 @@ class Excess:
         now = time.monotonic()
         found = []
         for stub, waiting in waits:
-            self.blind = self.blind or (waiting is None and stub.life() is Life.ALIVE)
+            if waiting is None and stub.life() is Life.ALIVE:
+                self.blind = _UNREADABLE
             if self._stall.seen(stub.pid, Look(waiting, count, stub.pauses()), now):
                 found.append(stub)
+        if self.blind != _UNREADABLE:
+            self.blind = _UNJUDGED if self._stall.unjudged else ""
         self._hung |= {stub.pid for stub in found}
         return found
 

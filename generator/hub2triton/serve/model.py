@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from tritonclient.utils import InferenceServerException
 
 from hub2triton.serve import guard, reason
-from hub2triton.serve.backoff import Backoff
+from hub2triton.serve.backoff import STABLE, Backoff
 from hub2triton.serve.control import LoadError, ServerGoneError
 from hub2triton.serve.limits import Excess, Limits
 from hub2triton.serve.restarts import Restart
 from hub2triton.serve.stub import Life
+from hub2triton.shim.model import GIVEN_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,11 +58,11 @@ class ServedModel:
             report: Told of everything that happens.
             region_prefix: How the shared memory regions of this run start.
             logged: The last error that Triton logged about the model of a name.
-            limits: What its processes may do before they are replaced.
+            limits: What its processes may do before they are replaced, and how often they are.
         """
         self.name = directory.name
         self.state = State.LOADING
-        self.served = False  # whether it has been ready at any time
+        self.served = False  # whether it has been ready at any time, and is worth further attempts
         self.directory = directory
         self._control = control
         self._report = report
@@ -70,7 +71,13 @@ class ServedModel:
         self._stubs: list[Stub] = []
         self._suspects: set[int] = set()
         self._backoff = Backoff()
+        self._restarts = limits.restarts
         self._excess = Excess(limits)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it does not serve, and nothing is done about it any more."""
+        return self.state is State.FAILED and not self.served
 
     def add(self, stub: Stub) -> None:
         """Takes note of a process that runs this model."""
@@ -107,8 +114,9 @@ class ServedModel:
 
         Cheap while all are alive. A zombie must be seen twice, for one that Triton unloads is a zombie for a moment.
         """
-        if self.state is State.UNLOADED and await self._reloaded():
+        if (self.state is State.UNLOADED or self.given_up) and await self._reloaded():
             self.state = State.READY
+            self.served = True
         if self.state is not State.READY or all(stub.life() is Life.ALIVE for stub in self._stubs):
             return None
         discover()
@@ -123,16 +131,16 @@ class ServedModel:
                 self._suspects.discard(stub.pid)
         return None
 
-    async def kill_hung(self) -> bool:
-        """Kills the processes that have been at one execution for too long; False where none can ever be found."""
+    async def kill_hung(self) -> str:
+        """Kills the processes that have been at one execution for too long; says why, where none can ever be found."""
         if self.state is not State.READY:
-            return True
+            return ""
         with contextlib.suppress(InferenceServerException):
             for stub in await self._excess.hung(self._stubs, lambda: self._control.executions(self.name)):
                 told = f"is at one execution for {self._excess.limits.execution:g} s (--hang-timeout); killed"
                 self._report.note(f"hung    {self.name}: its process {stub.pid} {told}")
                 stub.kill()
-        return not self._excess.blind
+        return self._excess.blind
 
     def busy(self) -> bool:
         """Whether one of its processes is at an execution, or comes to its end."""
@@ -172,11 +180,17 @@ class ServedModel:
         await self.restore(discover)
 
     async def restore(self, discover: Callable[[], None]) -> None:
-        """Unloads and loads the model until it serves again; between attempts it waits ever longer."""
+        """Unloads and loads the model until it serves again; between attempts it waits ever longer.
+
+        After as many in a row as it may have, it is given up: what ends as soon as it has begun would do so for ever.
+        """
         self._backoff.died()
         self.state = State.LOADING
-        while not await self._attempt(discover):
-            pass
+        # A server that has gone fails every load, and is no reason to give up a model.
+        while self._backoff.attempts < self._restarts or not await self._control.live():
+            if await self._attempt(discover):
+                return
+        await self._give_up()
 
     def lose(self) -> None:
         """Forgets its processes, which have gone with their server."""
@@ -193,7 +207,20 @@ class ServedModel:
         with contextlib.suppress(InferenceServerException):
             await self._control.unload(self.name)
         await self._bury()
-        return await self.load(discover, self._backoff.delay)
+        return await self.load(discover, self._backoff.delay if self._backoff.attempts < self._restarts else None)
+
+    async def _give_up(self) -> None:
+        """Leaves it unloaded, and says so here and through Triton to whoever asks for it."""
+        if self.state is State.LOADING:  # after a load that failed, Triton has its reason to tell
+            with contextlib.suppress(InferenceServerException):
+                await self._control.unload(self.name)
+            await self._bury()
+            await self._control.refuse(self.name, GIVEN_UP)
+        self.state = State.FAILED
+        self.served = False
+        tried = f"loaded again {self._restarts} times in a row, in vain or for less than {STABLE:g} s each time"
+        why = f"given up (--max-model-restarts): {tried if self._restarts else 'its process has died'}"
+        self._report.failed(self.name, f"{why}. Mend what is told above, and start serve-repo again", why)
 
     async def _loaded(self, discover: Callable[[], None], old: Sequence[Stub]) -> None:
         discover()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from hub2triton import value
+from hub2triton.arguments import Parser, secret
 from hub2triton.error import UsageError
 from hub2triton.log_format import LogFormat
-from hub2triton.serve import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +22,20 @@ T = TypeVar("T")
 
 _EPILOG = """\
 Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates
-names by commas, HUB2TRITON_TRITON_ARG arguments by spaces. The shim reads its own variables from the same environment,
-HUB2TRITON_API_KEY among them: keys separated by commas.
+names by commas, HUB2TRITON_TRITON_ARG arguments by spaces, HUB2TRITON_API_KEY keys by commas. The shim reads its own
+variables from the same environment. Its limits are set so alone, by the variables that hf-shim --help names:
+HUB2TRITON_MAX_BODY_BYTES, HUB2TRITON_MAX_ROWS, HUB2TRITON_REQUEST_TIMEOUT, HUB2TRITON_HEADER_TIMEOUT,
+HUB2TRITON_CLIENT_TIMEOUT, HUB2TRITON_MAX_CONNECTIONS.
+
+Keys of --api-key-file, HUB2TRITON_API_KEY and --api-key all count. What stands in a command line can be seen by all
+users of a machine, and by whoever reads the history of a shell: better give keys by a file or the environment.
 
 Without --tritonserver and without a tritonserver on PATH, the server inside the wheel nvidia-pytriton is used (Linux
 x86-64); its models find their packages in the environment serve-repo is installed in. A tritonserver from elsewhere is
 started in the environment as it is: its models find their packages through the first python3 on PATH.
 
-exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 wrong options, 6 cannot serve (no tritonserver, a taken port, no model).
+exit codes: 0 stopped by Ctrl-C or SIGTERM, 2 wrong options, 6 cannot serve (no tritonserver, a taken port, no model,
+or what dies again and again).
 """
 
 
@@ -47,11 +54,13 @@ class Options:
         verbose: Everything Triton prints, and full tracebacks.
         triton_args: Further arguments for tritonserver, as they are.
         allow_urls: Hosts that links in payloads may lead to, separated by commas; empty for none.
-        api_key_file: The file with the keys that requests must carry; None where they need none.
+        api_key_file: A file with keys of which requests must carry one; None for none.
+        api_keys: Further ones, from the command line.
         hang_timeout: Seconds that one execution of a model may last; 0 for as long as it takes.
         model_memory: MiB that one process of a model may hold for itself; 0 for any amount.
         drain_timeout: Seconds that requests in flight may take once serve-repo is asked to stop.
-        max_restarts: How often tritonserver is started again in ten minutes.
+        max_restarts: How often tritonserver is started again in ten minutes, and the shim in a row.
+        max_model_restarts: How often in a row a model is loaded again that fails to load, or dies within seconds.
         log_format: How everything that is told is written.
     """
 
@@ -69,10 +78,12 @@ class Options:
     triton_args: tuple[str, ...] = ()
     allow_urls: str = ""
     api_key_file: Path | None = None
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
     hang_timeout: float = 900.0
     model_memory: int = 0
     drain_timeout: float = 20.0
     max_restarts: int = 5
+    max_model_restarts: int = 10
     log_format: LogFormat = LogFormat.TEXT
 
     @property
@@ -123,10 +134,12 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         triton_args=tuple(arguments.triton_arg or _words(mirror.environment.get(variable("--triton-arg"), ""))),
         allow_urls=arguments.allow_urls,
         api_key_file=arguments.api_key_file,
+        api_keys=tuple(arguments.api_key),
         hang_timeout=arguments.hang_timeout,
         model_memory=arguments.model_memory,
         drain_timeout=arguments.drain_timeout,
         max_restarts=arguments.max_restarts,
+        max_model_restarts=arguments.max_model_restarts,
         log_format=arguments.log_format,
     )
 
@@ -152,12 +165,11 @@ class _Mirror:
 
 
 def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="serve-repo",
         description="Serve a model repository: tritonserver, and the shim that answers Hugging Face payloads.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
 
     def add(flag: str, read: Callable[[str], T], default: T, text: str, metavar: str) -> None:
@@ -203,10 +215,21 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     add("--allow-urls", str, "", "hosts that links in payloads may lead to, by commas; without it, none", "HOSTS")
     key_file: Path | None = None
     add("--api-key-file", Path, key_file, "keys, one a line; each request must carry one as a bearer token", "PATH")
+    parser.add_argument(
+        "--api-key",
+        action="append",
+        type=secret,
+        default=[],
+        metavar="KEY",
+        help="such a key itself; repeatable (HUB2TRITON_API_KEY, which other users of the machine cannot see)",
+    )
     add("--hang-timeout", value.seconds, 900.0, "how long one execution may last, then it is killed; 0: ever", "S")
     add("--model-memory", value.count, 0, "memory of its own that a model's process may hold; 0: any amount", "MIB")
     add("--drain-timeout", value.seconds, 20.0, "how long requests in flight may take when it is asked to stop", "S")
-    add("--max-restarts", value.count, 5, "how often tritonserver may die in ten minutes and be started again", "N")
+    restarts = "how often tritonserver is started again in ten minutes, or the shim in a row if it dies within 5 s"
+    add("--max-restarts", value.count, 5, restarts, "N")
+    in_a_row = "how often a model is loaded again in a row if it does not load or dies within 5 s; then it is given up"
+    add("--max-model-restarts", value.count, 10, in_a_row, "N")
     log_format = LogFormat.TEXT
     add("--log-format", LogFormat.read, log_format, "json: all that is told, and each request, a line each", "FORMAT")
     switch("--no-shim", "serve Triton's own protocols only")

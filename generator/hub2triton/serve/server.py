@@ -94,7 +94,7 @@ class Server:
         self._report = report
         self._log = log
         self._stubs = StubList(child.pid, repository)
-        self._blind = False
+        self._blind: set[str] = set()  # why models cannot be found to hang, as far as it was told
 
     @classmethod
     async def start(
@@ -181,7 +181,7 @@ class Server:
         self.lived = True
         try:
             async with asyncio.TaskGroup() as group:  # the first failure cancels the rest
-                group.create_task(load(self))
+                group.create_task(self._followed(load(self)))
                 group.create_task(self._watch(group))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
@@ -207,15 +207,22 @@ class Server:
                     await self._look_closer(model, group)
                 dead = await model.dead_stub(self.discover)
                 if dead:
-                    await _begun(group, model.repair(dead, self.discover))
+                    await _begun(group, self._followed(model.repair(dead, self.discover)))
+
+    async def _followed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does some work on models, and ends where it has left none that serves or will."""
+        await work
+        if all(model.given_up for model in self._models.values()) and await self._control.live():
+            raise ServeError("No model is left to serve; the reasons are above. Mend them and start serve-repo again.")
 
     async def _look_closer(self, model: ServedModel, group: asyncio.TaskGroup) -> None:
         grown = model.grown_stub()
         if grown:
             await _begun(group, model.replace(grown, self.discover))
-        if not await model.kill_hung() and not self._blind:
-            self._blind = True
-            self._report.note("note    /proc/PID/syscall of models cannot be read here: none is found to hang")
+        blind = await model.kill_hung()
+        if blind and blind not in self._blind:
+            self._blind.add(blind)
+            self._report.note(f"note    {model.name}: {blind}: none is found to hang (--hang-timeout)")
 
 
 async def _begun(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:

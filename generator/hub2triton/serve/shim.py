@@ -9,9 +9,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from hub2triton.error import ServeError
-from hub2triton.serve.backoff import Backoff
+from hub2triton.serve.backoff import STABLE, Backoff
 from hub2triton.serve.options import reachable
 from hub2triton.serve.process import Child, indent
+from hub2triton.shim.command import API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,11 @@ def shim_command(options: Options) -> tuple[str, ...]:
     )
 
 
+def _keys(options: Options) -> dict[str, str]:
+    """The keys for the shim. It gets those of serve-repo's command line by its environment, which others cannot see."""
+    return {API_KEY: ",".join((os.environ.get(API_KEY, ""), *options.api_keys))} if options.api_keys else {}
+
+
 class Shim:
     """Keeps a shim running."""
 
@@ -50,9 +56,10 @@ class Shim:
     ) -> None:
         self.answers = asyncio.Event()
         self._command = command
-        self._environment = {**os.environ, "HUB2TRITON_METRICS_FILE": str(metrics_file)}
+        self._environment = {**os.environ, **_keys(options), "HUB2TRITON_METRICS_FILE": str(metrics_file)}
         self._host = reachable(options.host).strip("[]")
         self._port = options.port
+        self._restarts = options.max_restarts
         self._guard = guard
         self._report = report
         self._child: Child | None = None
@@ -61,11 +68,12 @@ class Shim:
         """Starts it, and again whenever it has ended; never returns.
 
         Raises:
-            ServeError: It ends again and again without ever having answered.
+            ServeError: It ends again and again, without ever having answered or within seconds each time.
         """
         backoff = Backoff()
         for starts in range(1, sys.maxsize):
-            await backoff.wait()
+            if starts > 1:
+                await backoff.wait()
             child = await Child.start(self._command, self._environment, self._guard, self._report.shim)
             self._child = child
             backoff.started()
@@ -76,6 +84,11 @@ class Shim:
             await child.stop(0, asyncio.Event())
             if starts >= _STARTS and not self.answers.is_set():
                 message = f"The shim {child.ending()} {starts} times without having answered. Its last lines:"
+                raise ServeError(f"{message}\n{indent(child.tail)}")
+            if backoff.attempts >= self._restarts:
+                often = f", started again {self._restarts} times in a row, for less than {STABLE:g} s each time"
+                why = f"{child.ending()}{often if self._restarts else ''} (--max-restarts)"
+                message = f"The shim {why}. Its last lines:"
                 raise ServeError(f"{message}\n{indent(child.tail)}")
             again = f"again in {backoff.delay:.0f} s" if backoff.delay else "again at once"
             self._report.note(f"died    the shim {child.ending()}; starting it {again}")

@@ -34,17 +34,24 @@ class _Busy:
 
 
 class Stall:
-    """Finds the processes that do not come to the end of an execution."""
+    """Finds the processes that do not come to the end of an execution.
+
+    Attributes:
+        unjudged: Whether none was ever seen waiting, one of them for as long as an execution may last.
+    """
 
     def __init__(self, limit: float) -> None:
         """Allows an execution to last so many seconds; 0 for as long as it takes."""
         self._limit = limit
+        self.unjudged = False
         self._trusted = False
+        self._unseen: dict[int, float] = {}
         self._busy: dict[int, _Busy] = {}
 
     def forget(self) -> None:
         """The processes seen so far are gone, and their ids may come again."""
         self._busy.clear()
+        self._unseen.clear()
 
     def seen(self, pid: int, look: Look, now: float) -> bool:
         """Takes a look at a process into account; says whether it has been at one execution for too long.
@@ -54,10 +61,11 @@ class Stall:
         if not self._limit or look.waits is None:
             return False
         if look.waits:
-            self._trusted = True
+            self._trusted, self.unjudged = True, False
             self._busy.pop(pid, None)
             return False
         if not self._trusted:
+            self.unjudged = self.unjudged or now - self._unseen.setdefault(pid, now) >= self._limit
             return False
         first = self._busy.setdefault(pid, _Busy(now, look))
         if look.executions != first.look.executions and look.pauses != first.look.pauses:

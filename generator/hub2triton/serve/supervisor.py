@@ -65,7 +65,7 @@ class Supervisor:
         self._prefix = f"hub2triton-{secrets.token_hex(4)}-"
         self._log = LogTail(report, Sieve(options.verbose, has_gpu(), frozenset(model.name for model in models)))
         self._control = Control(options.triton_target, options.grpc_port)
-        limits = Limits(options.hang_timeout, options.model_memory)
+        limits = Limits(options.hang_timeout, options.model_memory, options.max_model_restarts)
         self._models = {
             model.name: ServedModel(model, self._control, report, self._prefix, self._log.error, limits)
             for model in models

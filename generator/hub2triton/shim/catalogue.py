@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hub2triton.shim.failure import ModelFailed, NotReady, Unknown
-from hub2triton.shim.model import Model, State
+from hub2triton.shim.model import GIVEN_UP, Model, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,6 +57,8 @@ class Catalogue:
         self._triton = triton
         self._models: dict[str, Model] = {}
         self._read_at = float("-inf")
+        self._failed_at = float("-inf")
+        self._refusal = ""
         self._reading = asyncio.Lock()
         self._refreshing: asyncio.Task[dict[str, Model]] | None = None
 
@@ -79,11 +81,14 @@ class Catalogue:
         """What Triton says now."""
         asked_at = time.monotonic()
         async with self._reading:
+            if self._failed_at >= asked_at:  # nobody waits for the patience of those before them as well
+                raise NotReady(self._refusal)
             if self._read_at < asked_at:  # nobody else has read it while this one waited
                 try:
                     self._models = await self._triton.models(self._models, fresh=fresh)
-                except NotReady:
+                except NotReady as error:
                     self._read_at = float("-inf")  # what it said before holds no longer
+                    self._failed_at, self._refusal = time.monotonic(), str(error)
                     raise
                 self._read_at = time.monotonic()
         return self._models
@@ -171,6 +176,8 @@ class Catalogue:
 
 def first_line(reason: str) -> str:
     """Triton puts a whole traceback into a model's reason; its first line names the exception."""
+    if GIVEN_UP in reason:
+        return GIVEN_UP
     line = next((line for line in reason.splitlines() if line.strip()), "no reason given")
     return line.removeprefix("Internal: ")
 

@@ -9,16 +9,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hub2triton import collector
+from hub2triton import collector, value
+from hub2triton.arguments import Parser, secret
 from hub2triton.log_format import LogFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hub2triton.tasks.spec import Profile
 
 API_KEY = "HUB2TRITON_API_KEY"
-"""The environment variable with keys. There is no flag for them: the command lines of processes are no secret."""
+"""The environment variable with keys, by commas. It is better than the flag: command lines are no secret."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"hf-shim: {error}; install it with: pip install 'hub2triton[serve]'", file=sys.stderr)
         return 2
     try:
-        api_keys = keys.read(os.environ.get(API_KEY, ""), given.api_key_file)
+        api_keys = keys.read(",".join((os.environ.get(API_KEY, ""), *given.api_key)), given.api_key_file)
         traces = collector.check(os.environ)
     except (keys.KeysError, collector.CollectorError) as error:
         print(f"hf-shim: {error}", file=sys.stderr)
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_config=log_config.of(given.log_format),
         access_log=False,
         server_header=False,
+        # Else it would take every caller on loopback, a proxy as anybody else, for whom X-Forwarded-For names.
+        proxy_headers=False,
         timeout_graceful_shutdown=server.GRACE_S,
     )
     limits = Limits(head_s=given.header_timeout, rest_s=given.client_timeout, connections=given.max_connections)
@@ -85,61 +88,85 @@ def _collect_garbage_in_small_pieces() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hf-shim",
         description="Answers the payloads of Hugging Face Inference Endpoints with a Triton server's models.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
-    def add(flag: str, default: str | float | None, text: str, **more: object) -> None:
+    def add(flag: str, default: object, text: str, kind: Callable[[str], object] = str) -> None:
         variable = "HUB2TRITON_" + flag.removeprefix("--").replace("-", "_").upper()
-        kind = more.pop("type", type(default) if default is not None else str)
-        value = os.environ.get(variable, default)
-        parser.add_argument(flag, default=value, type=kind, help=f"{text} [{variable}]", **more)  # type: ignore[arg-type]
+        given = os.environ.get(variable)
+        # One that is empty is one that is not set; only of a list it says that nothing is on it.
+        unset = given is None or (given == "" and kind is not _listed)
+        try:
+            usual = default if unset else kind(given or "")
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            parser.error(f"the environment variable {variable} is {given!r}: {error}; correct it, or leave it out")
+        parser.add_argument(flag, default=usual, type=kind, help=f"{text} [{variable}]")
 
     add("--triton", "127.0.0.1:8001", "HOST:PORT of Triton's gRPC endpoint")
     add("--triton-metrics", None, "URL of Triton's metrics, to show them on /metrics too")
-    add("--metrics-file", None, "a file with further metrics, to show them on /metrics too", type=Path)
+    add("--metrics-file", None, "a file with further metrics, to show them on /metrics too", Path)
     add(
         "--log-format",
         LogFormat.TEXT.value,
         "text, or json: a line for each answered request and all else",
-        type=LogFormat.read,
+        LogFormat.read,
     )
     add("--host", "127.0.0.1", "address to listen on")
-    add("--port", 8080, "port to listen on")
-    add("--max-body-bytes", 64 * 2**20, "the largest body a request may have")
-    add("--max-rows", 4096, "the most items that a list of inputs may have")
+    add("--port", 8080, "port to listen on", value.port)
+    add("--max-body-bytes", 64 * 2**20, "the largest body a request may have", value.number)
+    add("--max-rows", 4096, "the most items that a list of inputs may have", value.number)
     add(
         "--request-timeout",
         600.0,
         "seconds until a request that is not answered is taken back; the header x-request-timeout may set fewer",
+        value.duration,
     )
-    add("--header-timeout", 20.0, "seconds that a caller may take to send a request's headers")
-    add("--client-timeout", 60.0, "seconds that a caller may rest while it sends a body or reads an answer")
-    add("--max-connections", 4096, "the most connections of callers at the same time")
+    add("--header-timeout", 20.0, "seconds that a caller may take to send a request's headers", value.duration)
+    add(
+        "--client-timeout",
+        60.0,
+        "seconds that a caller may rest while it sends a body or reads an answer",
+        value.duration,
+    )
+    add("--max-connections", 4096, "the most connections of callers at the same time", value.number)
     add(
         "--profile",
         "toolkit",
         "the form of answers for callers that are not known by their headers: toolkit, python, python-0 or javascript",
-        type=_profile,
+        _profile,
     )
     add(
         "--allow-urls",
         "",
         "hosts that links in payloads may lead to, by commas, such as images.example.com,*.example.org; "
         "addresses that are not public are refused all the same",
-        type=_listed,
+        _listed,
     )
-    add("--drain-timeout", 20.0, "seconds that requests under way may take when it is told to stop")
-    add("--allow-origins", "*", "web pages that may call from a browser, by commas; * for all", type=_listed)
-    add("--gzip-level", 1, "how responses are compressed for callers who take gzip, 1 to 9; 0 for not at all")
+    add("--drain-timeout", 20.0, "seconds that requests under way may take when it is told to stop", value.seconds)
+    add("--allow-origins", "*", "web pages that may call from a browser, by commas; * for all", _listed)
+    add(
+        "--gzip-level",
+        1,
+        "how responses are compressed for callers who take gzip, 1 to 9; 0 for not at all",
+        value.level,
+    )
     add(
         "--api-key-file",
         None,
         "a file with the keys, one a line, of which each request must carry one as Authorization: Bearer KEY; "
         f"{API_KEY} may hold keys too, separated by commas",
-        type=Path,
+        Path,
+    )
+    parser.add_argument(
+        "--api-key",
+        action="append",
+        type=secret,
+        default=[],
+        metavar="KEY",
+        help="such a key itself; repeatable. All users of the machine can see it: better use the file or the variable",
     )
     return parser
 

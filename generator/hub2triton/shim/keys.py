@@ -103,7 +103,9 @@ def _lines(file: Path) -> Iterable[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise KeysError(f"the API keys in {file} cannot be read: {error}") from None
+        # Without what was given for its name, which may be the key itself.
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise KeysError(f"the file of --api-key-file cannot be read: {why}; name one with a key a line") from None
     return (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 

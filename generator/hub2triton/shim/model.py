@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from hub2triton.tensor import TensorSpec
 
 
+GIVEN_UP = "its process died again and again; the log of serve-repo says more"
+"""What callers are told of a model that serve-repo no longer loads again. It stands in the reason that Triton gives."""
+
+
 class State(Enum):
     """What a model can do now. One that recovers was ready before, and is being loaded again."""
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 CHUNKS_IN_FLIGHT = 8
 """Requests to Triton that one HTTP request may have under way, so that a long list leaves room for others."""
 
+PATIENCE_S = 5.0
+"""How long Triton may take to say what it serves. It does in milliseconds, whatever its models do; one that has stopped
+without having ended would say nothing for ever, and the health with it."""
+
 DATATYPES = {datatype.config: datatype for datatype in DataType}
 STATES = {"READY": State.READY, "LOADING": State.LOADING, "UNLOADING": State.LOADING}
 BETWEEN_LOADS = ("", "unloaded")
@@ -65,7 +69,7 @@ class Triton:
             NotReady: Triton does not answer.
         """
         try:
-            index = await self._client.get_model_repository_index()
+            index = await self._client.get_model_repository_index(client_timeout=PATIENCE_S)
             found = {}
             for entry in index.models:
                 before = known.get(entry.name)
@@ -161,7 +165,7 @@ class Triton:
 
     async def _configured(self, name: str) -> Model:
         try:
-            config = (await self._client.get_model_config(name)).config
+            config = (await self._client.get_model_config(name, client_timeout=PATIENCE_S)).config
         except InferenceServerException as error:
             if error.status() == str(grpc.StatusCode.NOT_FOUND):  # unloaded since it was listed
                 return Model(name, State.LOADING)
@@ -202,6 +206,8 @@ def _failure(error: InferenceServerException) -> Failure:
         if "timeout" in message.lower():
             return TimedOut("the request waited in the model's queue for longer than it may")
         return NotReady("Triton does not answer; it is starting or stopping")
+    if code == str(grpc.StatusCode.DEADLINE_EXCEEDED):
+        return NotReady("Triton does not answer in time")
     if code == str(grpc.StatusCode.NOT_FOUND):
         return NotReady("the model is being loaded")
     if code == str(grpc.StatusCode.INVALID_ARGUMENT):

@@ -37,6 +37,28 @@ def count(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """A time that is not over at once."""
+    with contextlib.suppress(ValueError):
+        if 0 < (length := float(text)) < math.inf:
+            return length
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+
+
+def level(text: str) -> int:
+    """How hard to compress."""
+    if text not in set("0123456789"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a level from 0 to 9")
+    return int(text)
+
+
 def boolean(text: str) -> bool:
     """A switch."""
     if text.lower() in _TRUE:
