@@ -13,7 +13,6 @@ import shutil
 import sys
 import threading
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -176,9 +175,10 @@ class _Torch:
         limit = parity.LIMITS[self._request.precision]
         comparison = parity.Comparison(0.0, {}, [])
         for inputs, wanted in batches:
-            # What a packed graph has in the place of padding is nothing that the model has computed.
-            seen = partial(parity.of_tokens, inputs) if packed else dict
-            self._compare(comparison, limit, inputs, seen(ours.run(inputs)), seen(wanted))
+            outputs: list[Arrays] = [ours.run(inputs), wanted]
+            if packed:  # what stands in the place of padding is nothing that the model has computed
+                outputs = [parity.of_tokens(inputs, given) for given in outputs]
+            self._compare(comparison, limit, inputs, *outputs)
         return Report(
             largest_difference=comparison.largest,
             measure=limit.measure,
