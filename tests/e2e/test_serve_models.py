@@ -52,7 +52,7 @@ class TritonPythonModel:
 # serve-repo stood in line for a core do not count.
 STOP = 5.0
 # Seconds for what is not promised: the start of an interpreter, gRPC and tritonserver on a busy machine.
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 def write_model(repository: Path, name: str, top: str = "", initialize: str = "pass", count: int = 1) -> None:
