@@ -121,11 +121,18 @@ def _read(content: bytes, rate: int, max_seconds: int) -> tuple[Array, float]:
             raise InvalidInput(f"the file holds no sound; {SEND}")
         stream = container.streams.audio[0]
         declared = max(_declared_s(container, stream), _wav_s(content, stream))
+        if declared > max_seconds:  # by its rate, which is looked at first: one that is no rate makes every sound long
+            _check_rate(stream.codec_context.sample_rate)
         _check_length(declared, max_seconds)
         for part in _resampled(_frames(container, stream), rate):
             samples += part.tobytes()
             _check_length(len(samples) / SAMPLE_BYTES / rate, max_seconds)
     return np.frombuffer(samples, np.float32), declared
+
+
+def _check_rate(rate: int) -> None:
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InvalidInput(f"the sound has {rate} samples a second; send one of {RATES[0]:,} to {RATES[1]:,}")
 
 
 def _check_length(seconds: float, most: int) -> None:
@@ -150,10 +157,7 @@ def _resampled(frames: Iterator[AudioFrame], rate: int) -> Iterator[Array]:
     resampler = None
     form = None
     for frame in frames:
-        if not RATES[0] <= frame.sample_rate <= RATES[1]:
-            raise InvalidInput(
-                f"the sound has {frame.sample_rate} samples a second; send one of {RATES[0]:,} to {RATES[1]:,}"
-            )
+        _check_rate(frame.sample_rate)
         frame.pts = None  # samples follow each other, whatever the file says of times
         now = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or now != form:  # some streams change on the way
