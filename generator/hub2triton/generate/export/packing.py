@@ -54,11 +54,12 @@ def packed(model: Any) -> Iterator[None]:
     Raises:
         ValueError: Its attention is code of its own.
     """
-    from transformers import AttentionInterface, AttentionMaskInterface
+    import transformers
 
+    lib: Any = transformers
     packing = _Packing()
-    AttentionInterface.register(ATTENTION, packing.attention)
-    AttentionMaskInterface.register(ATTENTION, _mask_of_tokens)
+    lib.AttentionInterface.register(ATTENTION, packing.attention)
+    lib.AttentionMaskInterface.register(ATTENTION, _mask_of_tokens)
     before = model.config._attn_implementation  # noqa: SLF001 (transformers has no public way to ask)
     stack = layers(model)
     hooks = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from hub2triton.generate.export import packing
@@ -43,7 +43,8 @@ def export(engine: Any, sample: Arrays, precision: str, folder: Path, *, packed:
     # By channel: on sentence vectors the cosine to FP32 is then 0.99 instead of 0.95, at the same speed.
     by_channel: Any = lib.OnnxRuntimeDynamicConfig(per_channel=True)
     quantizer = lib.OnnxRuntimeQuantizer(by_channel) if precision == "int8" else None
-    with _lengths_that_vary(model), packing.packed(model) if packed else nullcontext():
+    padding: AbstractContextManager[None] = packing.packed(model) if packed else nullcontext()
+    with _lengths_that_vary(model), padding:
         exported = lib.OnnxExporter().export(model, inputs, lib.OnnxConfig(dynamic=True, quantizer=quantizer))
     kept = {path.name for path in folder.iterdir()}
     exported.save_pretrained(folder)
