@@ -20,6 +20,10 @@ TASK ?= sentence-embeddings
 NAME ?= all-minilm-l6-v2
 endif
 
+# Most of the 20,000 files of torch, transformers and their like are never imported: bytecode is written when they are,
+# not when they are installed, which takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv clients serve test lint format bench clean
 
@@ -30,7 +34,7 @@ venv: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { python=$$(scripts/find-python) && "$$python" -m venv $(VENV); }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,cpu,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[serve,cpu,dev]'
 	@touch $@
 
 # Clients that the tests call as programs of their own. Without Node.js the tests of the JavaScript client say so.
@@ -38,7 +42,7 @@ clients: venv $(CLIENTS)/.installed
 
 $(CLIENTS)/.installed: tests/clients/python/requirements.txt tests/clients/javascript/package-lock.json
 	$(BIN)/python -m venv $(CLIENTS)/huggingface_hub-0
-	$(CLIENTS)/huggingface_hub-0/bin/python -m pip install --quiet --requirement tests/clients/python/requirements.txt
+	$(CLIENTS)/huggingface_hub-0/bin/python -m pip install --quiet --no-compile --requirement tests/clients/python/requirements.txt
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/clients/javascript; \
 	else echo "npm is not installed: the tests of the JavaScript client will not run"; fi
 	@touch $@
