@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -14,7 +15,9 @@ from tests.e2e.service import Service
 
 pytestmark = pytest.mark.e2e
 
+PATIENCE_S = 180.0
 GRACE_S = 3.0
+"""Until the death is noticed, and until the requests that are held ask again."""
 
 
 @dataclass
@@ -28,6 +31,13 @@ class Answer:
     error: str
 
 
+def wait_for(what: str, check: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not check():
+        assert time.monotonic() < until, f"not within {PATIENCE_S:.0f} s: {what}"
+        time.sleep(0.1)
+
+
 def test_killed_under_load(served: Service, minilm: object) -> None:
     encoder = SentenceTransformer(str(minilm), device="cpu")
     texts = [f"sentence number {index}" for index in range(20)]
@@ -36,7 +46,7 @@ def test_killed_under_load(served: Service, minilm: object) -> None:
     stop = threading.Event()
 
     def client(start: int) -> None:
-        with httpx.Client(timeout=60) as session:
+        with httpx.Client(timeout=PATIENCE_S) as session:
             turn = start
             while not stop.is_set():
                 turn += 1
@@ -49,8 +59,8 @@ def test_killed_under_load(served: Service, minilm: object) -> None:
     threads = [threading.Thread(target=client, args=(index,)) for index in range(16)]
     for thread in threads:
         thread.start()
-    time.sleep(2)
-    allowed = served.load_seconds("minilm") + GRACE_S
+    wait_for("answers", lambda: len(answers) > 100)
+    loads = served.output.count("ready   minilm in")
     (process,) = served.model_processes("minilm")
     killed_at = time.monotonic()
     process.kill()
@@ -60,17 +70,22 @@ def test_killed_under_load(served: Service, minilm: object) -> None:
         refused = next((answer.at for answer in answers if answer.at > killed_at and answer.status != 200), None)
         return next((answer.at for answer in answers if refused and answer.at > refused and answer.status == 200), None)
 
-    while served_again() is None and time.monotonic() < killed_at + allowed + 60:
-        time.sleep(0.1)
-    time.sleep(2)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        wait_for("served again", lambda: served_again() is not None)
+        before = len(answers)
+        wait_for("more answers", lambda: len(answers) > before + 100)
+        wait_for("loaded again", lambda: served.output.count("ready   minilm in") > loads)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
     back = served_again()
     assert back is not None, served.output
-    print(f"served again {back - killed_at:.1f} s after the kill; loading took {allowed - GRACE_S:.1f} s at the start")
-    assert back - killed_at < allowed
+    # The load of this very time: whatever else keeps the machine busy has slowed it down as well.
+    loading = served.load_seconds("minilm")
+    print(f"served again {back - killed_at:.1f} s after the kill; loading took {loading:.1f} s of them")
+    assert back - killed_at < 1.5 * loading + GRACE_S
     assert {answer.status for answer in answers} == {200, 503}
     for answer in answers:
         if answer.vector is None:
@@ -81,11 +96,14 @@ def test_killed_under_load(served: Service, minilm: object) -> None:
 
 
 def test_a_model_that_exits_does_not_touch_the_others(served: Service) -> None:
-    response = httpx.post(f"{served.url}/models/faulty", json={"inputs": "exit"}, timeout=60)
+    response = httpx.post(f"{served.url}/models/faulty", json={"inputs": "exit"}, timeout=PATIENCE_S)
     assert response.status_code == 503
     assert response.headers["retry-after"]
     assert "error" in response.json()
-    assert httpx.post(f"{served.url}/models/minilm", json={"inputs": "a"}, timeout=60).status_code == 200
-    until = time.monotonic() + 60
-    while httpx.post(f"{served.url}/models/faulty", json={"inputs": "ok"}, timeout=60).status_code != 200:
-        assert time.monotonic() < until, served.output
+    assert httpx.post(f"{served.url}/models/minilm", json={"inputs": "a"}, timeout=PATIENCE_S).status_code == 200
+
+    def back() -> bool:
+        answer = httpx.post(f"{served.url}/models/faulty", json={"inputs": "ok"}, timeout=PATIENCE_S)
+        return answer.status_code == 200
+
+    wait_for("served again", back)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc
+from benchmarks.serving import set_parameter
 from sentence_transformers import SentenceTransformer
+from tests.e2e import service
 from tests.e2e.service import Service
 from tritonclient.utils import InferenceServerException
 
@@ -202,8 +205,23 @@ def test_one_bad_row_of_a_list(served: Service) -> None:
     assert response.json()["error"] == "this text is refused"
 
 
-def test_a_caller_who_goes_away_cancels_the_work(served: Service) -> None:
-    """Requests wait behind a slow one; their callers leave; they must not be executed."""
+def leave(served: Service, body: bytes) -> None:
+    head = f"POST /models/faulty HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.sendall(head + body)
+        time.sleep(0.05)
+
+
+def run_out_of_time(served: Service, body: bytes) -> None:
+    headers = {"x-request-timeout": "0.2"}
+    refused = httpx.post(f"{served.url}/models/faulty", content=body, headers=headers, timeout=60)
+    assert refused.status_code == 504, refused.text
+    assert "is no longer worked on" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("end", [leave, run_out_of_time])
+def test_a_caller_who_goes_away_cancels_the_work(served: Service, end: Callable[[Service, bytes], None]) -> None:
+    """Requests wait behind a slow one; their callers leave, or their time ends; they must not be executed."""
     url = f"{served.url}/models/faulty"
 
     def texts() -> float:
@@ -211,17 +229,43 @@ def test_a_caller_who_goes_away_cancels_the_work(served: Service) -> None:
         return float(np.ravel(answer)[0])
 
     before = texts()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(9) as pool:
         slow = pool.submit(httpx.post, url, json={"inputs": "sleep 3"}, timeout=30)
         time.sleep(0.5)
         body = json.dumps({"inputs": "nobody waits for this"}).encode()
-        head = f"POST /models/faulty HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        for _ in range(8):
-            with socket.create_connection(("127.0.0.1", served.port)) as connection:
-                connection.sendall(head + body)
-                time.sleep(0.05)
+        for ended in [pool.submit(end, served, body) for _ in range(8)]:
+            ended.result()
         assert slow.result().status_code == 200
     assert texts() - before == 2  # the slow one and the last one
+
+
+def test_a_full_queue_refuses_and_a_time_that_is_over_makes_room(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = service.generate(tiny("faults"), "custom", "slow", tmp_path / "repository")
+    set_parameter(folder, "max_queue_size", "1")
+    for served in service.start([str(service.BIN / "serve-repo"), str(tmp_path / "repository")]):
+
+        def ask(inputs: str, seconds: str = "60", served: Service = served) -> httpx.Response:
+            headers = {"x-request-timeout": seconds}
+            return httpx.post(served.url, json={"inputs": inputs}, headers=headers, timeout=60)
+
+        def asleep(served: Service = served) -> bool:
+            (process,) = served.model_processes("slow")
+            return "nanosleep" in Path(f"/proc/{process.pid}/wchan").read_text()
+
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(ask, "sleep 5")
+            while not asleep():
+                time.sleep(0.02)
+            full = ask("a")
+            assert (full.status_code, full.headers["retry-after"]) == (429, "1")
+            assert full.json()["error_type"] == "overloaded"
+            assert "queue" in full.json()["error"]
+            assert first.result().status_code == 200
+        late = ask("sleep 3", "0.5")
+        assert late.status_code == 504
+        assert "0.5 seconds" in late.json()["error"]
+        # What has begun goes on; its place in the queue is free.
+        assert ask("b").json() == {"inputs": "b"}
 
 
 def test_health_info_and_metrics(served: Service) -> None:

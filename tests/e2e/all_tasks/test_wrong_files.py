@@ -23,6 +23,8 @@ FLAC = media.sound_file(media.voice(1), kind="flac")
 WAV = media.sound_file(media.tone(0.1))
 SPECS = [spec for spec in tasks.SPECS if spec.media in (Media.IMAGE, Media.AUDIO)]
 MIB = 2**20
+MOST_GROWTH_MIB = 64
+"""Far less than one of the large images has, decoded."""
 
 WRONG: dict[Media, dict[str, bytes]] = {
     Media.IMAGE: {
@@ -72,9 +74,8 @@ def alive_after(all_tasks: Service) -> Iterator[Callable[[str], None]]:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_wrong_files(all_tasks: Service, alive_after: Callable[[str], None], spec: Any) -> None:
     url = f"{all_tasks.url}/models/{spec.name}"
-    alive_after(spec.name)
-    before = memory(all_tasks)
-    for _ in range(5):
+
+    def ask() -> None:
         for kind, file in WRONG[spec.media].items():
             response = httpx.post(url, json=body_of(spec.name, file), timeout=120)
             assert response.status_code == 400, f"{kind}: {response.status_code} {response.text}"
@@ -82,12 +83,25 @@ def test_wrong_files(all_tasks: Service, alive_after: Callable[[str], None], spe
             assert "Traceback" not in told
             assert str(Path.cwd()) not in told
             assert 10 < len(told) < 400, told
+
+    def grown() -> float:
+        """By how many MiB a model's process has grown at most, over five times of all files."""
+        before = memory(all_tasks)
+        for _ in range(5):
+            ask()
+        alive_after(spec.name)
+        after = memory(all_tasks)
+        assert after.keys() == before.keys()  # no process died
+        return max(after[pid] - before[pid] for pid in before)
+
     alive_after(spec.name)
-    after = memory(all_tasks)
-    assert after.keys() == before.keys()  # no process died
-    grown = max(after[pid] - before[pid] for pid in before)
-    print(f"{spec.name}: the largest growth of a model's process is {grown:.0f} MiB")
-    assert grown < 64
+    ask()  # what is imported and allocated once is not lost
+    # What leaks, leaks each time; a heap may by chance keep a block that it was asked for.
+    growths = [grown()]
+    while growths[-1] >= MOST_GROWTH_MIB and len(growths) < 3:
+        growths.append(grown())
+    print(f"{spec.name}: a model's process grew by {', '.join(f'{each:.0f}' for each in growths)} MiB at most")
+    assert growths[-1] < MOST_GROWTH_MIB
 
 
 @pytest.mark.parametrize("name", ["image-classification", "automatic-speech-recognition"])
