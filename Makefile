@@ -1,7 +1,7 @@
 # make serve   everything from nothing to a served model: http://localhost:8080
 # make test    all tests, on the real tritonserver
 #
-# Variables: MODEL (Hub id or directory), TASK, NAME, PORT, PYTHON, VENV. pip's own settings are honoured.
+# Variables: MODEL (Hub id or directory), TASK, NAME, PORT, PYTHON, VENV; settings of uv, and pip's index and links.
 
 VENV ?= .venv
 PORT ?= 8080
@@ -9,6 +9,7 @@ REPOSITORY ?= model_repository
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CLIENTS := $(VENV)/clients
+UV := $(BIN)/uv
 
 ifdef MODEL
 # As generate-repo names a model by itself.
@@ -20,9 +21,22 @@ TASK ?= sentence-embeddings
 NAME ?= all-minilm-l6-v2
 endif
 
-# Most of the 20,000 files of torch, transformers and their like are never imported: bytecode is written when they are,
-# not when they are installed, which takes twice as long.
+# Most of the 20,000 files of torch, transformers and their like are never imported: uv leaves their bytecode to be
+# written when they are.
 unexport PYTHONDONTWRITEBYTECODE
+
+# uv reads settings of its own; those that pip has in the environment are passed on.
+export UV_CACHE_DIR ?= $(abspath $(VENV))/cache
+export UV_INDEX_STRATEGY ?= unsafe-best-match
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_EXTRA_INDEX_URL
+export UV_INDEX ?= $(PIP_EXTRA_INDEX_URL)
+endif
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help venv clients serve test lint format bench clean
@@ -33,16 +47,16 @@ help:
 venv: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || { python=$$(scripts/find-python) && "$$python" -m venv $(VENV); }
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[serve,cpu,dev]'
+	@test -x $(UV) || scripts/make-environment $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[serve,cpu,dev]'
 	@touch $@
 
 # Clients that the tests call as programs of their own. Without Node.js the tests of the JavaScript client say so.
 clients: venv $(CLIENTS)/.installed
 
 $(CLIENTS)/.installed: tests/clients/python/requirements.txt tests/clients/javascript/package-lock.json
-	$(BIN)/python -m venv $(CLIENTS)/huggingface_hub-0
-	$(CLIENTS)/huggingface_hub-0/bin/python -m pip install --quiet --no-compile --requirement tests/clients/python/requirements.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python $(CLIENTS)/huggingface_hub-0
+	$(UV) pip install --quiet --python $(CLIENTS)/huggingface_hub-0/bin/python --requirement tests/clients/python/requirements.txt
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix tests/clients/javascript; \
 	else echo "npm is not installed: the tests of the JavaScript client will not run"; fi
 	@touch $@
