@@ -58,7 +58,7 @@ class AudioModel:
             ValueError: The files hold no trained head of this class.
         """
         self.rows = settings.sub_batch_size
-        self.extractor = AutoFeatureExtractor.from_pretrained(  # type: ignore[no-untyped-call]
+        self.extractor = AutoFeatureExtractor.from_pretrained(
             settings.weights(), trust_remote_code=settings.trust_remote_code
         )
         self.rate: int = self.extractor.sampling_rate

@@ -59,7 +59,7 @@ class CausalModel(TorchTextModel):
         self.own = {name: value for name in HINTS if (value := getattr(config, name, None)) is not None}
         self.ends = ends(config)
         # generate() comments on every combination of parameters, once for each request.
-        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.set_verbosity_error()
         warnings.filterwarnings("ignore", module="transformers")
         self.takes_company = causality.takes_company(self.model)
 

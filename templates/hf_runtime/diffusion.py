@@ -85,7 +85,7 @@ class ImageMaker:
         warnings.filterwarnings("ignore", module="diffusers")
         folder = settings.weights()
         own_code = {"trust_remote_code": True} if settings.trust_remote_code else {}
-        self.pipeline: Any = AutoPipelineForText2Image.from_pretrained(  # type: ignore[no-untyped-call]
+        self.pipeline: Any = AutoPipelineForText2Image.from_pretrained(
             folder, torch_dtype=_dtype(settings, folder), variant=_variant(folder), use_safetensors=True, **own_code
         ).to(settings.device)
         self.pipeline.set_progress_bar_config(disable=True)

@@ -46,7 +46,7 @@ class WhisperRecognizer(AudioModel):
         super().__init__(settings, "AutoModelForSpeechSeq2Seq")
         self.model = self.engine.model
         # `generate` comments on every combination of parameters, once for each request.
-        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.set_verbosity_error()
         self.tokenizer = AutoTokenizer.from_pretrained(settings.weights(), trust_remote_code=settings.trust_remote_code)
         self.window: int = self.extractor.n_samples
         self.precision: float = self.extractor.chunk_length / self.config.max_source_positions

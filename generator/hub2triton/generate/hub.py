@@ -209,7 +209,7 @@ def _listed(paths: Sequence[str]) -> str:
 def _quiet_unless_terminal() -> Iterator[None]:
     # By default huggingface_hub draws some of its bars into logs and pipes too.
     from huggingface_hub import constants
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented there, but not in an __all__
+    from huggingface_hub.utils import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,

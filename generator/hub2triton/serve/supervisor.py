@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hub2triton.error import ServeError
-from hub2triton.serve import guard
+from hub2triton.serve import guard, shared_memory
 from hub2triton.serve.backoff import Allowance, Backoff
 from hub2triton.serve.control import Control
 from hub2triton.serve.limits import Limits
@@ -91,6 +91,8 @@ class Supervisor:
             self._report.restarts = Restarts(self._models, folder / FILE)
             if self._options.shim:
                 self._shim = Shim(self._shim_command, self._options, guarding, self._report, folder / FILE)
+            if lack := shared_memory.lack(len(self._models)):
+                self._report.note(f"note    {lack}")
             await self._until_stopped(start, guarding)
         finally:
             guard.sweep(self._prefix, folder)
