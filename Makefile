@@ -25,7 +25,7 @@ endif
 # written when they are.
 unexport PYTHONDONTWRITEBYTECODE
 
-# uv reads settings of its own; those that pip has in the environment are passed on.
+# uv reads settings of its own; those that pip has in the environment are passed on, and indexes rank equal as with pip.
 export UV_CACHE_DIR ?= $(abspath $(VENV))/cache
 export UV_INDEX_STRATEGY ?= unsafe-best-match
 ifdef PIP_INDEX_URL
