@@ -67,8 +67,23 @@ def least(
     return found
 
 
+def overhead(times: dict[str, float], batches: dict[str, Any]) -> float:
+    """How many places of padding take as long as one pass more; not a number where padding takes no time.
+
+    Args:
+        times: Milliseconds of one graph by batch.
+        batches: By the names of BATCHES.
+    """
+    one, equal, others = (times[name] for name in BATCHES)
+    tokens, places = ([int(count(batches[name]["attention_mask"])) for name in BATCHES] for count in (np.sum, np.size))
+    token = (equal - one) / (tokens[1] - tokens[0])
+    a_pass = one - token * tokens[0]
+    padding = (others - a_pass - token * tokens[2]) / (places[2] - tokens[2])
+    return a_pass / padding if padding > 0 else math.nan
+
+
 def main() -> None:
-    """Prints a table."""
+    """Prints a table, and what sub_batch_overhead in config.pbtxt should be for each graph."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.padding", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20, help="how long (default 20)")
     given = parser.parse_args()
@@ -92,6 +107,10 @@ def main() -> None:
         plain_ms, ours_ms = found[name, "with padding"], found[name, "without"]
         mask = feed["attention_mask"]
         print(f"| {name} | {mask.sum()} | {mask.size} | {plain_ms:.1f} | {ours_ms:.1f} | {plain_ms / ours_ms:.2f} |")
+    print()
+    for graph in sessions:
+        times = {name: found[name, graph] for name in BATCHES}
+        print(f"{graph}: one pass more takes as long as {overhead(times, batches):.0f} places of padding")
 
 
 if __name__ == "__main__":

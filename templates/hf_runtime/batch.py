@@ -29,7 +29,7 @@ class Cut:
 
     Attributes:
         rows: The most in one pass, 1 or more.
-        overhead: What a pass takes beside its rows, as long as so many tokens more would take.
+        overhead: What a pass takes beside its rows, as long as so many places of padding take.
     """
 
     rows: int

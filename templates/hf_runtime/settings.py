@@ -37,7 +37,7 @@ class Settings:
         dtype: `fp32`, `fp16`, `bf16`, or `auto`: fp32 on a CPU, the checkpoint's own on a GPU.
         threads: CPU threads of this instance.
         sub_batch_size: Rows that go through the model at once; a larger batch is cut.
-        sub_batch_overhead: Tokens that would take as long as a pass does beside its rows; decides where it is cut.
+        sub_batch_overhead: Places of padding that take as long as one pass more; decides where it is cut.
         max_text_length: Characters; a longer text is refused instead of being tokenized.
         parameters: All parameters of config.pbtxt as they stand there, those of one task alone included.
     """

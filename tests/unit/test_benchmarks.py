@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from benchmarks import chart, report
+from benchmarks import chart, padding, report
 from benchmarks.contender import CONTENDERS, Kind
 from benchmarks.dialect import INFINITY, KSERVE, Dialect, hugging_face
 from benchmarks.figures import Alone, Figures, Results, Target, ratio, targets
@@ -230,3 +230,10 @@ async def test_the_load_stops_at_a_wrong_answer(port: int) -> None:
 async def test_the_load_stops_at_an_error(port: int) -> None:
     with pytest.raises(BadAnswerError, match="500"):
         await asyncio.to_thread(load(port, ["0", "13"], []).run, clients=2, seconds=30)
+
+
+def test_what_a_pass_takes_is_found_among_the_times_of_batches() -> None:
+    lengths = {"one text": [30], "four of equal length": [30] * 4, "four of other lengths": [10, 20, 30, 60]}
+    batches = {name: padding.padded([[1] * length for length in rows]) for name, rows in lengths.items()}
+    times = {name: 3 + 0.1 * sum(rows) + 0.05 * (len(rows) * max(rows) - sum(rows)) for name, rows in lengths.items()}
+    assert padding.overhead(times, batches) == pytest.approx(3 / 0.05)
