@@ -85,14 +85,14 @@ def _precision(plan: Plan) -> list[tuple[str, str, str]]:
 
 
 def _sub_batch_overhead(plan: Plan) -> str:
-    """As MiniLM on two cores has it.
+    """As MiniLM on a CPU has it.
 
-    Graphs of encoders leave padding out but for their attention: a place of it takes about a third of a token's time,
-    and a pass as long as 10 to 20 tokens. What cannot be a graph mostly writes texts: a pass is then as many steps as
-    its longest text has tokens, each of which takes about the same time for one row as for many.
+    A pass of a graph takes as long as 10 to 20 tokens; where layers leave padding out, its places take about a third of
+    a token's time, in attention. What cannot be a graph mostly writes texts: a pass is then as many steps as its
+    longest text has tokens, each of which takes about the same time for one row as for many.
     """
     if plan.graph is not None:
-        return "40"
+        return "40" if plan.graph.packs(plan.options.device) else "10"
     return "60" if plan.spec.onnx is not None else "5000"
 
 

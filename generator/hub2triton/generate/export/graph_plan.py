@@ -10,7 +10,7 @@ from hub2triton.error import ExportError, TaskMismatchError, UsageError
 from hub2triton.generate import facts as model_facts
 from hub2triton.generate import weights
 from hub2triton.generate.export import published
-from hub2triton.generate.options import DType, Exporter, Weights
+from hub2triton.generate.options import Device, DType, Exporter, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,11 @@ class GraphPlan:
         if self.published:
             return f"{self.precision.value}, {self.published[0].path} of the model"
         return f"{self.precision.value}, exported by {self.exporter.value}"
+
+    def packs(self, device: Device) -> bool:
+        """Whether layers that can are to leave padding out: on a CPU, where every number computed takes its time."""
+        on_cpu = device is not Device.CUDA and self.precision in (DType.FP32, DType.INT8)
+        return on_cpu and self.exporter is Exporter.TRANSFORMERS
 
 
 def check_options(options: Options) -> None:

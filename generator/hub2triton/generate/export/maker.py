@@ -58,7 +58,7 @@ def origin(plan: Plan, graph: GraphPlan, model_files: Mapping[str, str]) -> str:
             graph.precision.value,
             graph.exporter.value,
             [file.path for file in graph.published],
-            _packs(plan, graph),
+            graph.packs(plan.options.device),
         ],
         "code": [manifest.digest(content) for path, content in sorted(render(plan).items()) if path.endswith(".py")],
         "versions": _versions(graph),
@@ -178,7 +178,7 @@ class _Making:
             task=self._plan.spec.name,
             precision=self._plan_of_graph.precision.value,
             has_weights=bool(self._plan_of_graph.model),
-            packs=_packs(self._plan, self._plan_of_graph),
+            packs=self._plan_of_graph.packs(self._plan.options.device),
         ).write(request_path)
         package = Path(__file__).parents[3]
         ended = process.run(
@@ -237,11 +237,6 @@ class _Making:
             "files": files,
             "made_from": self._made_from,
         }
-
-
-def _packs(plan: Plan, graph: GraphPlan) -> bool:
-    """Whether padding is worth leaving out: on a CPU, where every number computed takes its time."""
-    return plan.options.device is not Device.CUDA and graph.precision in (DType.FP32, DType.INT8)
 
 
 def _check_packages(graph: GraphPlan) -> None:
