@@ -21,6 +21,8 @@ from benchmarks.serving import set_parameter
 from tests.e2e import service
 from tests.e2e.service import Service
 
+from hub2triton.shim.catalogue import HOLD_S
+
 pytestmark = pytest.mark.e2e
 
 PATIENCE_S = 120.0
@@ -137,10 +139,14 @@ def test_a_request_in_flight_is_asked_again_of_the_process_that_follows(reposito
         asking = threading.Thread(target=lambda: answers.append(ask(served, "sleep 1")))
         asking.start()
         wait_for("begun", lambda: _executing(served), served)
+        killed = time.monotonic()
         process.kill()
         asking.join()
+        held = time.monotonic() - killed
+        wait_for("repaired", lambda: served.output.count("ready   faults in") == 2, served)
         # Loading this model takes a third of the time that a request is held; on a busy machine it may take more.
         if answers[0].status_code == 503:
+            assert held > HOLD_S, served.output
             assert served.load_seconds(MODEL) > 0.3, served.output
         else:
             assert right(answers[0], "sleep 1")
@@ -171,7 +177,7 @@ def test_what_waits_behind_a_death_is_answered_at_once(tiny: Callable[[str], Pat
         assert time.monotonic() - repaired < 20  # Triton by itself gives one of them up in a second
     refused = [answer for inputs, answer in answers.items() if not right(answer, inputs)]
     assert all(answer.status_code == 503 and answer.headers["retry-after"] for answer in refused)
-    # As above: loading may take longer than requests are held.
+    # As above: this load may have taken longer than requests are held.
     assert not refused or served.load_seconds(MODEL) > 0.3, served.output
 
 
@@ -232,12 +238,17 @@ def test_a_killed_tritonserver_is_started_again(repository: Path) -> None:
     with serving(repository) as served, Load(served)(16) as load:
         assert states(served) == (200, {"live": True, "ready": True, "models": {MODEL: "ready"}})
         load.more()
-        _tritonserver(served).kill()
-        wait_for("the truth", lambda: states(served)[0] == 503, served)
-        told = states(served)[1]
-        if not told["ready"]:  # it may be back by now
+        # Nobody starts it again before it was looked: else it may be back by then.
+        served.process.send_signal(signal.SIGSTOP)
+        try:
+            _tritonserver(served).kill()
+            wait_for("the truth", lambda: states(served)[0] == 503, served)
+            told = states(served)[1]
             assert told["error"]
+            assert not told["ready"]
             assert told["models"] == {MODEL: "recovering"}
+        finally:
+            served.process.send_signal(signal.SIGCONT)
         wait_for("restarted", lambda: served.output.count("ready   faults in") == 2, served)
         load.more()
         assert states(served)[0] == 200

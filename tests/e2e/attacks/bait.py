@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import http.client
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +60,7 @@ class Site:
 
 @contextmanager
 def site() -> Iterator[Site]:
-    """Answers on a port of this machine, as an inner service would."""
+    """Answers on a port of this machine, as an inner service would: of both kinds of addresses, where it has both."""
 
     class Inner(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -71,13 +73,39 @@ def site() -> Iterator[Site]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Inner)
-    found = Site(server.server_port)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
+    servers = _listening(Inner)
+    found = Site(servers[0].server_port)
+    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in servers]
+    for thread in threads:
+        thread.start()
     try:
+        for server in servers:
+            asked = http.client.HTTPConnection(str(server.server_address[0]), found.port, timeout=30)
+            asked.request("GET", "/")
+            assert asked.getresponse().read() == MARK.encode()
+            asked.close()
+        assert found.asked == ["/"] * len(servers)  # as with the file
+        found.asked.clear()
         yield found
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def _listening(handler: type[BaseHTTPRequestHandler]) -> list[ThreadingHTTPServer]:
+    """Servers on one port of both loopback addresses; of the old one alone where the machine has no other."""
+    try:
+        new = _Server6(("::1", 0), handler)
+    except OSError:
+        return [ThreadingHTTPServer(("127.0.0.1", 0), handler)]
+    try:
+        return [ThreadingHTTPServer(("127.0.0.1", new.server_port), handler), new]
+    except OSError:  # somebody has this port there
+        new.server_close()
+        return _listening(handler)

@@ -64,6 +64,11 @@ class Target:
         answer = self.post("embeddings", {"inputs": "a"})
         assert answer.status_code == 200, answer.text
 
+    def left_no_traceback(self) -> None:
+        """Whether no attack so far was a failure of the servers' own."""
+        for mark in ("Traceback", "Exception", "is closed"):
+            assert mark not in self.served.output, self.served.output
+
 
 @pytest.fixture(scope="package")
 def target(tiny: Callable[[str], Path], models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
@@ -86,6 +91,7 @@ def unharmed(target: Target) -> Iterator[None]:
     before = {name: [found.pid for found in target.served.model_processes(name)] for name in MODELS}
     yield
     target.check()
+    target.left_no_traceback()
     assert {name: [found.pid for found in target.served.model_processes(name)] for name in MODELS} == before
 
 
