@@ -72,9 +72,11 @@ class Wire:
             self._socket.settimeout(PATIENCE_S)
         return len(content)
 
-    def pour(self, parts: Iterable[bytes]) -> bool:
-        """Sends part by part until the server says something or closes the connection; whether it did."""
-        return any(select.select([self._socket], [], [], 0)[0] or not self.send(part) for part in parts)
+    def pour(self, parts: Iterable[bytes]) -> None:
+        """Sends part by part, until the server says something or closes the connection."""
+        for part in parts:
+            if select.select([self._socket], [], [], 0)[0] or not self.send(part):
+                return
 
     def answer(self) -> Answer:
         """The next response; CLOSED where the connection ends before one."""

@@ -87,7 +87,7 @@ def test_the_steps_of_the_dockerfile(tiny: Callable[[str], Path], tmp_path: Path
     assert "usage: serve-repo" in served.stdout
     (written,) = (image.root / "data" / "models").iterdir()
     runtime = {path.name for path in (written / "1" / "hf_runtime").glob("*.py")}
-    assert runtime == {path.name for path in (installed / "templates" / "hf_runtime").glob("*.py")}
+    assert runtime <= {path.name for path in (installed / "templates" / "hf_runtime").glob("*.py")}
     check = json.loads(values("HEALTHCHECK")[0].partition("CMD ")[2])
     asked = image.run(check, {"PORT": "1"})
     assert asked.returncode == 1

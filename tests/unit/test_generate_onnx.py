@@ -15,6 +15,7 @@ from tests import generated
 
 from hub2triton.generate import command, manifest, tuning
 from hub2triton.generate.export import maker, process
+from hub2triton.generate.export.graph_plan import GraphPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,13 +87,24 @@ def fresh(models_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(models_dir / "bert_base", tmp_path / "tiny"))
 
 
+@pytest.fixture(scope="module")
+def padded(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a graph as others publish it: it computes padding too."""
+    home = tmp_path_factory.mktemp("padded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GraphPlan, "packs", lambda *_: False)
+        arguments = [str(models_dir / "bert_base"), "--name", "tiny", "--output", str(home), "--onnx"]
+        assert command.main(arguments) == 0
+    return home / "tiny/1"
+
+
 @pytest.fixture
-def published(model: Path, folder: Path) -> Path:
-    """A model that publishes the graph that was exported of it, without a repository."""
+def published(model: Path, folder: Path, padded: Path) -> Path:
+    """A model that publishes a graph, without a repository."""
+    shutil.rmtree(folder.parent)
     (model / "onnx").mkdir()
     for name in ("model.onnx", "model.onnx.data"):
-        shutil.move(folder / "1" / name, model / "onnx" / name)
-    shutil.rmtree(folder.parent)
+        shutil.copyfile(padded / name, model / "onnx" / name)
     return model
 
 

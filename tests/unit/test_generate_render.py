@@ -237,7 +237,7 @@ def test_a_value_that_a_template_lacks_is_an_error() -> None:
 
 def test_the_runtime_is_followed_from_import_to_import() -> None:
     nothing = template.runtime_files("import json\n")
-    core = {"__init__", "batch", "error", "json_text", "model", "parameters", "row", "settings", "tensor"}
+    core = {"__init__", "batch", "error", "json_text", "model", "parameters", "row", "settings", "tensor", "waiting"}
     assert set(nothing) == {f"hf_runtime/{name}.py" for name in core}
     more = template.runtime_files("from .hf_runtime.token_encoder import TokenEncoder\n")
     assert set(more) - set(nothing) == {
