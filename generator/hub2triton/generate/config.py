@@ -88,12 +88,13 @@ def _sub_batch_overhead(plan: Plan) -> str:
     """As MiniLM on a CPU has it.
 
     A pass of a graph takes as long as 10 to 20 tokens; where layers leave padding out, its places take about a third of
-    a token's time, in attention. What cannot be a graph mostly writes texts: a pass is then as many steps as its
-    longest text has tokens, each of which takes about the same time for one row as for many.
+    a token's time or less, in attention. What cannot be a graph mostly writes texts: a pass is then as many steps as
+    its longest text has tokens, each of which takes about the same time for one row as for many.
     """
-    if plan.graph is not None:
-        return "40" if plan.graph.packs(plan.options.device) else "10"
-    return "60" if plan.spec.onnx is not None else "5000"
+    if plan.spec.onnx is None:
+        return "5000"
+    pads = plan.graph is not None and not plan.graph.packs(plan.options.device)
+    return "10" if pads else "60"
 
 
 def _sub_batch_size(plan: Plan) -> str:
