@@ -30,7 +30,7 @@ async def test_a_caller_is_who_is_connected_whatever_the_headers_say(monkeypatch
 
     def begin(config: uvicorn.Config, *_: Any) -> Any:
         configs.append(config)
-        return SimpleNamespace(run=lambda: None, started=True)
+        return SimpleNamespace(run=lambda *_: None, started=True)
 
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     monkeypatch.setattr(app, "create", lambda _: application)
