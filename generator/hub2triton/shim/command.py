@@ -80,7 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     stopping = server.Server(config, application.state.shim, given.drain_timeout, limits)
     _collect_garbage_in_small_pieces()
-    stopping.run([_shared(given.host, given.port)] if settings.shims > 1 else None)
+    try:
+        sockets = [_shared(given.host, given.port)] if settings.shims > 1 else None
+    except OSError as error:
+        print(f"hf-shim: {error.strerror}; choose another --host or --port", file=sys.stderr)
+        return 1
+    stopping.run(sockets)
     return 0 if stopping.started else 1
 
 
