@@ -278,7 +278,7 @@ def test_health_info_and_metrics(served: Service) -> None:
     assert {"minilm", "similarity", "features", "pooled", "faulty"} <= {model["name"] for model in info["models"]}
     assert all(model["state"] == "ready" for model in info["models"])
     page = httpx.get(f"{served.url}/metrics").text
-    assert page.startswith("inf_batch_current_size ")
-    assert "inf_queue_size " in page
+    assert "\ninf_batch_current_size " in page
+    assert "\ninf_queue_size " in page
     assert 'hub2triton_requests_total{model="minilm",status="200"}' in page
     assert 'nv_inference_count{model="minilm"' in page

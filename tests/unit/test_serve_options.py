@@ -6,12 +6,27 @@ import pytest
 
 from hub2triton.error import UsageError
 from hub2triton.log_format import LogFormat
+from hub2triton.serve import options
 from hub2triton.serve.command import main
 from hub2triton.serve.options import Options, parse, reachable, variable
 
 
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small one."""
+    monkeypatch.setattr(options, "cores", lambda: 2)
+
+
 def test_defaults() -> None:
     assert parse(["repo"], {}) == Options(Path("repo"))
+
+
+@pytest.mark.parametrize(("cores", "shims"), [(1, 1), (15, 1), (16, 2), (128, 4)])
+def test_large_machines_have_several_shims(cores: int, shims: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "cores", lambda: cores)
+    assert parse(["repo"], {}).shims == shims
+    assert parse(["repo"], {"HUB2TRITON_SHIMS": "3"}).shims == 3
+    assert parse(["repo", "--shims", "1"], {"HUB2TRITON_SHIMS": "3"}).shims == 1
 
 
 def test_flags() -> None:
@@ -31,7 +46,7 @@ def test_flags() -> None:
         "/k",
         *["--api-key", "a-key-of-the-flag", "--api-key=another-one"],
         *["--hang-timeout", "1.5", "--model-memory", "6", "--drain-timeout", "7", "--max-restarts", "8"],
-        *["--max-model-restarts", "9", "--log-format", "json"],
+        *["--max-model-restarts", "9", "--log-format", "json", "--shims", "10"],
     ]
     assert parse(arguments.split() + more, {}) == Options(
         Path("repo"),
@@ -55,6 +70,7 @@ def test_flags() -> None:
         8,
         9,
         LogFormat.JSON,
+        10,
     )
 
 
@@ -80,6 +96,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         "HUB2TRITON_MAX_RESTARTS": "8",
         "HUB2TRITON_MAX_MODEL_RESTARTS": "9",
         "HUB2TRITON_LOG_FORMAT": "json",
+        "HUB2TRITON_SHIMS": "10",
     }
     expected = Options(
         Path("repo"),
@@ -103,6 +120,7 @@ def test_the_environment_mirrors_every_flag() -> None:
         8,
         9,
         LogFormat.JSON,
+        10,
     )
     assert parse([], environment) == expected
 
@@ -126,7 +144,8 @@ def test_a_wrong_port_is_refused_by_argparse(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    "flag", ["--hang-timeout", "--drain-timeout", "--model-memory", "--max-restarts", "--max-model-restarts"]
+    "flag",
+    ["--hang-timeout", "--drain-timeout", "--model-memory", "--max-restarts", "--max-model-restarts", "--shims"],
 )
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "long", ""])
 def test_a_limit_is_a_number_of_0_or_more(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:

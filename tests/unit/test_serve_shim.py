@@ -58,6 +58,8 @@ class World:
     def ending(self) -> str:
         return "exited with code 1"
 
+    pid = 1
+
     @property
     def tail(self) -> list[str]:
         return ["its last line"]
@@ -70,7 +72,7 @@ async def keep(world: World, monkeypatch: pytest.MonkeyPatch, restarts: int) -> 
     stream = io.StringIO()
     options = Options(Path("repo"), max_restarts=restarts)
     report = Report(stream, verbose=False)
-    world.shim = Shim(("shim",), options, cast("Guard", None), report, Path("metrics"))
+    world.shim = Shim(("shim",), options, cast("Guard", None), report, Path("folder"))
     monkeypatch.setattr(world.shim, "_probe", lambda: asyncio.sleep(0))
     await world.shim.keep()
     return stream.getvalue()
@@ -117,7 +119,7 @@ async def test_keys_of_the_command_line_are_in_no_other(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(shim.Child, "start", start)
     report = Report(io.StringIO(), verbose=False)
-    started = Shim(shim_command(options), options, cast("Guard", None), report, Path("metrics"))
+    started = Shim(shim_command(options), options, cast("Guard", None), report, Path("folder"))
     with pytest.raises(asyncio.CancelledError):
         await started.keep()
     assert environments[0]["HUB2TRITON_API_KEY"] == "of-the-environment,first-of-the-flags,second-of-the-flags"

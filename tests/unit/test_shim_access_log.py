@@ -35,7 +35,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
-    monkeypatch.setattr(app, "Triton", lambda _: stand_in)
+    monkeypatch.setattr(app, "Triton", lambda *_: stand_in)
     monkeypatch.setattr(catalogue, "HOLD_S", 0.05)
     return stand_in
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ async def test_a_caller_is_who_is_connected_whatever_the_headers_say(monkeypatch
 
     def begin(config: uvicorn.Config, *_: Any) -> Any:
         configs.append(config)
-        return SimpleNamespace(run=lambda: None, started=True)
+        return SimpleNamespace(run=lambda *_: None, started=True)
 
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     monkeypatch.setattr(app, "create", lambda _: application)
@@ -42,6 +43,18 @@ async def test_a_caller_is_who_is_connected_whatever_the_headers_say(monkeypatch
     scope = {"type": "http", "scheme": "http", "client": ("127.0.0.1", 4711), "headers": forged}
     await config.loaded_app(scope, None, None)
     assert application.client == ("127.0.0.1", 4711)
+
+
+def test_a_shared_port_that_another_has_for_itself_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "Server", lambda *_: SimpleNamespace(run=lambda *_: pytest.fail("it serves")))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["--port", str(port), "--port-shared-by", "2"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("hf-shim: Address already in use")
+    assert told.endswith("; choose another --host or --port\n")
 
 
 COUNTS = ("--max-body-bytes", "--max-rows", "--max-connections")

@@ -68,7 +68,7 @@ def stand_in() -> StandIn:
 @pytest.fixture(scope="module", autouse=True)
 def triton(stand_in: StandIn) -> Iterator[StandIn]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "Triton", lambda _: stand_in)
+        patch.setattr(app, "Triton", lambda *_: stand_in)
         yield stand_in
 
 

@@ -70,7 +70,7 @@ class StandIn:
 @pytest.fixture(scope="module")
 def http() -> Iterator[TestClient]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "Triton", lambda _: StandIn())
+        patch.setattr(app, "Triton", lambda *_: StandIn())
         with TestClient(app.create(app.Settings(triton="localhost:1")), raise_server_exceptions=False) as client:
             yield client
 

@@ -19,7 +19,7 @@ FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
 @pytest.fixture
 def http(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     stand_in = StandIn()
-    monkeypatch.setattr(app, "Triton", lambda _: stand_in)
+    monkeypatch.setattr(app, "Triton", lambda *_: stand_in)
     settings = app.Settings(triton="localhost:1", api_keys=(FIRST, SECOND), health_routes=("/alive",))
     with TestClient(app.create(settings)) as client:
         yield client

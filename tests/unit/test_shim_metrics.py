@@ -34,7 +34,7 @@ Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
-    monkeypatch.setattr(app, "Triton", lambda _: stand_in)
+    monkeypatch.setattr(app, "Triton", lambda *_: stand_in)
     monkeypatch.setattr(catalogue, "FRESH_S", 0.0)
     monkeypatch.setattr(catalogue, "HOLD_S", 0.05)
     return stand_in
@@ -100,7 +100,8 @@ def test_requests_are_counted_by_the_model_that_answered(http_: TestClient) -> N
     page = http_.get("/metrics").text
     assert "made-up" not in page
     assert "_created" not in page
-    assert page.startswith("inf_batch_current_size 0\ninf_queue_size 0\n")
+    assert "\ninf_batch_current_size 0.0\n" in page
+    assert "\ninf_queue_size 0.0\n" in page
 
 
 def test_a_failure_of_the_shims_own_is_counted(http_: TestClient, triton: StandIn) -> None:

@@ -170,7 +170,7 @@ class Served:
 
 @pytest.fixture
 def http(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    monkeypatch.setattr(app, "Triton", lambda _: Served())
+    monkeypatch.setattr(app, "Triton", lambda *_: Served())
     with TestClient(app.create(app.Settings(triton="localhost:1"))) as client:
         yield client
 

@@ -37,7 +37,7 @@ class TracedTriton(StandIn):
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> TracedTriton:
     stand_in = TracedTriton()
-    monkeypatch.setattr(app, "Triton", lambda _: stand_in)
+    monkeypatch.setattr(app, "Triton", lambda *_: stand_in)
     monkeypatch.setattr(catalogue, "HOLD_S", 0.05)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     return stand_in

@@ -241,6 +241,12 @@ async def test_the_queue_is_as_long_as_the_configuration_says(client: Client) ->
     assert model.max_queue_size == 16 * model.max_batch_size
 
 
+async def test_several_shims_share_the_queue(client: Client) -> None:
+    client.index = [("m", "READY", "")]
+    (model,) = (await triton.Triton("localhost:1", shims=3).models({})).values()
+    assert 16 * model.max_batch_size <= 3 * model.max_queue_size < 16 * model.max_batch_size + 3
+
+
 async def test_the_connection_is_closed(client: Client) -> None:
     await triton.Triton("localhost:1").close()
     assert client.closed

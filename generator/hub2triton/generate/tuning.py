@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hub2triton.cores import cores
 from hub2triton.error import UsageError
 from hub2triton.generate.options import Device, Tuning
 
@@ -41,13 +40,3 @@ def instances(options: Options) -> tuple[int, str]:
     if options.optimize is Tuning.LATENCY:
         return 1, "--optimize latency"
     return (GRAPH_INSTANCES, "default with --onnx") if options.onnx else (1, "default")
-
-
-def cores() -> int:
-    """The cores that this process may use, under its affinity and its cgroup's quota."""
-    allowed = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(allowed, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such cgroup, or "max": without a limit
-        return allowed

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hub2triton import value
 from hub2triton.arguments import Parser, secret
+from hub2triton.cores import cores
 from hub2triton.error import UsageError
 from hub2triton.log_format import LogFormat
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 T = TypeVar("T")
+
+_CORES_PER_SHIM = 8
+"""One shim answers about a thousand short requests a second, which is more than most models do on so many cores."""
+
+_MOST_SHIMS = 4
 
 _EPILOG = """\
 Every flag can be given as an environment variable too, named beside it; the flag wins. HUB2TRITON_MODEL separates
@@ -62,6 +68,7 @@ class Options:
         max_restarts: How often tritonserver is started again in ten minutes, and the shim in a row.
         max_model_restarts: How often in a row a model is loaded again that fails to load, or dies within seconds.
         log_format: How everything that is told is written.
+        shims: How many share the shim's port.
     """
 
     repository: Path
@@ -85,6 +92,7 @@ class Options:
     max_restarts: int = 5
     max_model_restarts: int = 10
     log_format: LogFormat = LogFormat.TEXT
+    shims: int = 1
 
     @property
     def triton_target(self) -> str:
@@ -141,6 +149,7 @@ def parse(argv: Sequence[str] | None = None, environment: Mapping[str, str] | No
         max_restarts=arguments.max_restarts,
         max_model_restarts=arguments.max_model_restarts,
         log_format=arguments.log_format,
+        shims=arguments.shims or max(1, min(_MOST_SHIMS, cores() // _CORES_PER_SHIM)),
     )
 
 
@@ -232,6 +241,8 @@ def _parser(mirror: _Mirror) -> argparse.ArgumentParser:
     add("--max-model-restarts", value.count, 10, in_a_row, "N")
     log_format = LogFormat.TEXT
     add("--log-format", LogFormat.read, log_format, "json: all that is told, and each request, a line each", "FORMAT")
+    shims = f"how many shims share the port; 0: one for every {_CORES_PER_SHIM} cores, at most {_MOST_SHIMS}"
+    add("--shims", value.count, 0, shims, "N")
     switch("--no-shim", "serve Triton's own protocols only")
     switch("--verbose", "show all that Triton prints, and full tracebacks")
     return parser

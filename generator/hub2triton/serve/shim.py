@@ -1,4 +1,4 @@
-"""The shim as a child process, started again when it dies."""
+"""The shims as child processes, each started again when it dies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hub2triton.error import ServeError
+from hub2triton.serve import restarts
 from hub2triton.serve.backoff import STABLE, Backoff
 from hub2triton.serve.options import reachable
 from hub2triton.serve.process import Child, indent
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _POLL = 0.1  # seconds between looks at whether it answers
 _STARTS = 3  # ends before it ever answered, after which it is held to be unable to start
+_FIGURES = "shims"  # the folder in which several keep what they count
 _GRACE = 1.0  # seconds to end once it has no more requests
 
 
@@ -36,7 +38,7 @@ def shim_command(options: Options) -> tuple[str, ...]:
         "hub2triton.shim",
         *("--triton", f"{triton}:{options.grpc_port}"),
         *("--triton-metrics", f"http://{triton}:{options.metrics_port}/metrics"),
-        *("--host", options.host, "--port", str(options.port)),
+        *("--host", options.host, "--port", str(options.port), "--port-shared-by", str(options.shims)),
         *("--log-format", options.log_format.value),
         *("--allow-urls", options.allow_urls, "--drain-timeout", f"{options.drain_timeout:g}"),
         *(("--api-key-file", str(options.api_key_file)) if options.api_key_file else ()),
@@ -48,15 +50,55 @@ def _keys(options: Options) -> dict[str, str]:
     return {API_KEY: ",".join((os.environ.get(API_KEY, ""), *options.api_keys))} if options.api_keys else {}
 
 
+class Shims:
+    """Keeps all shims of one port running."""
+
+    def __init__(self, command: Sequence[str], options: Options, guard: Guard, report: Report, folder: Path) -> None:
+        """Starts nothing yet.
+
+        Args:
+            command: What starts one.
+            options: How many there are, and where.
+            guard: Told of them.
+            report: Where they are told of.
+            folder: Theirs, empty; together they keep their figures there. It holds `restarts.FILE`.
+        """
+        self._shims = [Shim(command, options, guard, report, folder) for _ in range(options.shims)]
+
+    async def keep(self) -> None:
+        """Starts them, and again whichever has ended; never returns.
+
+        Raises:
+            ServeError: One ends again and again.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for shim in self._shims:
+                    group.create_task(shim.keep())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def answer(self) -> None:
+        """Waits until all accept connections."""
+        for shim in self._shims:
+            await shim.answers.wait()
+
+    async def stop(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Ends them; see Shim.stop."""
+        await asyncio.gather(*(shim.stop(seconds, hurry) for shim in self._shims))
+
+
 class Shim:
     """Keeps a shim running."""
 
-    def __init__(
-        self, command: Sequence[str], options: Options, guard: Guard, report: Report, metrics_file: Path
-    ) -> None:
+    def __init__(self, command: Sequence[str], options: Options, guard: Guard, report: Report, folder: Path) -> None:
         self.answers = asyncio.Event()
         self._command = command
-        self._environment = {**os.environ, **_keys(options), "HUB2TRITON_METRICS_FILE": str(metrics_file)}
+        self._figures = folder / _FIGURES if options.shims > 1 else None
+        self._environment = {**os.environ, **_keys(options), "HUB2TRITON_METRICS_FILE": str(folder / restarts.FILE)}
+        if self._figures:
+            self._figures.mkdir(exist_ok=True)
+            self._environment["PROMETHEUS_MULTIPROC_DIR"] = str(self._figures)
         self._host = reachable(options.host).strip("[]")
         self._port = options.port
         self._restarts = options.max_restarts
@@ -82,6 +124,7 @@ class Shim:
             probing.cancel()
             backoff.died()
             await child.stop(0, asyncio.Event())
+            self._forget(child.pid)
             if starts >= _STARTS and not self.answers.is_set():
                 message = f"The shim {child.ending()} {starts} times without having answered. Its last lines:"
                 raise ServeError(f"{message}\n{indent(child.tail)}")
@@ -104,8 +147,15 @@ class Shim:
         if self._child:
             await self._child.stop(seconds + _GRACE, hurry)
 
+    def _forget(self, pid: int) -> None:
+        """Takes what was under way in a process that has ended off the page; what it has counted stays."""
+        if self._figures:
+            from prometheus_client.multiprocess import mark_process_dead
+
+            mark_process_dead(pid, str(self._figures))  # type: ignore[no-untyped-call]
+
     async def _probe(self) -> None:
-        """Waits until it accepts connections."""
+        """Waits until its port accepts connections."""
         while not self.answers.is_set():
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection(self._host, self._port)

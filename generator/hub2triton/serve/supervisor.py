@@ -22,7 +22,7 @@ from hub2triton.serve.noise import Sieve, has_gpu
 from hub2triton.serve.process import Guard
 from hub2triton.serve.restarts import FILE, Restart, Restarts
 from hub2triton.serve.server import LogTail, Server
-from hub2triton.serve.shim import Shim, shim_command
+from hub2triton.serve.shim import Shims, shim_command
 from hub2triton.serve.tritonserver import launch
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Supervisor:
         }
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._server: Server | None = None
-        self._shim: Shim | None = None
+        self._shims: Shims | None = None
         self._answers = asyncio.Event()  # tritonserver does
         self._summarised = False
 
@@ -90,7 +90,7 @@ class Supervisor:
             start = launch(self._installation, self._options, folder, self._prefix, os.environ)
             self._report.restarts = Restarts(self._models, folder / FILE)
             if self._options.shim:
-                self._shim = Shim(self._shim_command, self._options, guarding, self._report, folder / FILE)
+                self._shims = Shims(self._shim_command, self._options, guarding, self._report, folder)
             if lack := shared_memory.lack(len(self._models)):
                 self._report.note(f"note    {lack}")
             await self._until_stopped(start, guarding)
@@ -102,7 +102,7 @@ class Supervisor:
         """Serves until asked to stop, and stops everything."""
         stop = asyncio.create_task(self._stop.wait())
         serving = asyncio.create_task(self._keep(start, guarding))
-        answering = asyncio.create_task(self._keep_shim())
+        answering = asyncio.create_task(self._keep_shims())
         try:
             await asyncio.wait([stop, serving, answering], return_when=asyncio.FIRST_COMPLETED)
             for task in (serving, answering):
@@ -112,8 +112,8 @@ class Supervisor:
             stop.cancel()
             until = time.monotonic() + (self._options.drain_timeout if self._stop.is_set() else 0)
             await _cancelled(answering)
-            if self._shim:  # meanwhile the models are still watched and repaired, for what is in flight
-                await self._shim.stop(max(0, until - time.monotonic()), self._hurry)
+            if self._shims:  # meanwhile the models are still watched and repaired, for what is in flight
+                await self._shims.stop(max(0, until - time.monotonic()), self._hurry)
             await _cancelled(serving)
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._control.close(), 0.5)
@@ -151,10 +151,10 @@ class Supervisor:
                 model.lose()
             await backoff.wait()
 
-    async def _keep_shim(self) -> None:
+    async def _keep_shims(self) -> None:
         await self._answers.wait()
-        if self._shim:
-            await self._shim.keep()
+        if self._shims:
+            await self._shims.keep()
         await self._stop.wait()
 
     async def _load(self, server: Server) -> None:
@@ -167,9 +167,9 @@ class Supervisor:
                 return  # that is why, and `_keep` will know
             hint = "" if self._options.verbose else " Run again with --verbose for the full text."
             raise ServeError(f"No model could be loaded ({', '.join(names)}); the reasons are above.{hint}")
-        if self._shim:
+        if self._shims:
             try:
-                await asyncio.wait_for(self._shim.answers.wait(), _SHIM_ANSWERS)
+                await asyncio.wait_for(self._shims.answer(), _SHIM_ANSWERS)
             except TimeoutError as error:
                 raise ServeError(f"The shim does not answer on port {self._options.port}.") from error
         ready = [model.directory for name, model in self._models.items() if names[name]]

@@ -97,7 +97,7 @@ class Shim:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics(settings.triton_metrics, settings.metrics_file)
+        self.metrics = Metrics(settings.triton_metrics, settings.metrics_file, together=settings.shims > 1)
         self.links = Links(settings.allowed_hosts, settings.max_body_bytes)
         self.turns = Turns()
         """Of all callers' connections."""
@@ -130,7 +130,7 @@ class Shim:
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         """Connects to Triton, in the event loop that serves."""
-        self.triton = Triton(self.settings.triton)
+        self.triton = Triton(self.settings.triton, self.settings.shims)
         self.catalogue = Catalogue(self.triton)
         self.attempts = Attempts(self.catalogue, self._infer)
         yield

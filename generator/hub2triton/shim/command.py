@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gzip_level=given.gzip_level,
         predict_routes=_routes("AIP_PREDICT_ROUTE"),
         health_routes=_routes("AIP_HEALTH_ROUTE"),
+        shims=given.port_shared_by,
         api_keys=api_keys,
     )
     application = app.create(settings)
@@ -70,11 +73,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         proxy_headers=False,
         timeout_graceful_shutdown=server.GRACE_S,
     )
-    limits = Limits(head_s=given.header_timeout, rest_s=given.client_timeout, connections=given.max_connections)
+    limits = Limits(
+        head_s=given.header_timeout,
+        rest_s=given.client_timeout,
+        connections=math.ceil(given.max_connections / settings.shims),
+    )
     stopping = server.Server(config, application.state.shim, given.drain_timeout, limits)
     _collect_garbage_in_small_pieces()
-    stopping.run()
+    try:
+        sockets = [_shared(given.host, given.port)] if settings.shims > 1 else None
+    except OSError as error:
+        print(f"hf-shim: {error.strerror}; choose another --host or --port", file=sys.stderr)
+        return 1
+    stopping.run(sockets)
     return 0 if stopping.started else 1
+
+
+def _shared(host: str, port: int) -> socket.socket:
+    """A socket of a port that others listen on too: the kernel gives each new connection to one of them."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, reuse_port=True)
 
 
 def _collect_garbage_in_small_pieces() -> None:
@@ -116,6 +134,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--host", "127.0.0.1", "address to listen on")
     add("--port", 8080, "port to listen on", value.port)
+    add(
+        "--port-shared-by",
+        1,
+        "how many shims listen on the same port, each with its part of the connections and of a model's queue; with a "
+        "folder of theirs in PROMETHEUS_MULTIPROC_DIR, /metrics of each shows what all have counted",
+        value.number,
+    )
     add("--max-body-bytes", 64 * 2**20, "the largest body a request may have", value.number)
     add("--max-rows", 4096, "the most items that a list of inputs may have", value.number)
     add(

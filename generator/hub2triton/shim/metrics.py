@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 import urllib.request
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from hub2triton.shim.model import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from hub2triton.shim.model import Model
@@ -36,18 +39,20 @@ class Metrics:
         in_flight: Requests that are being answered, those included whose model is not known yet.
     """
 
-    def __init__(self, triton_url: str | None, file: Path | None = None) -> None:
+    def __init__(self, triton_url: str | None, file: Path | None = None, *, together: bool = False) -> None:
         """Begins with nothing counted.
 
         Args:
             triton_url: Where Triton tells its own figures; None leaves them out.
             file: Further figures in Prometheus' text format, which another process writes; None for none.
+            together: Whether it is one of several shims whose figures make one page. They meet in the folder that
+                PROMETHEUS_MULTIPROC_DIR named when this process started; without it, each has a page of its own.
         """
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the page
         self.in_flight = 0
         self._triton_url = triton_url
         self._file = file
-        self._registry = registry = CollectorRegistry()
+        registry = CollectorRegistry()
         self._requests = Counter(
             "hub2triton_requests_total",
             "Requests answered, by model and HTTP status.",
@@ -69,21 +74,36 @@ class Metrics:
             registry=registry,
         )
         self._under_way = Gauge(
-            "hub2triton_requests_in_flight", "Requests that models are asked now.", ("model",), registry=registry
-        )
-        self._ready = Gauge(
-            "hub2triton_model_ready",
-            "1 while a model can be asked; what it does and which one it is.",
-            ("model", "task", "model_id", "revision"),
+            "hub2triton_requests_in_flight",
+            "Requests that models are asked now.",
+            ("model",),
             registry=registry,
+            multiprocess_mode="livesum",
         )
-        ProcessCollector(registry=registry)
+        # This and inf_queue_size have the names that Hugging Face's own container gives them.
+        self._all = Gauge(
+            "inf_batch_current_size", "Requests that have come.", registry=registry, multiprocess_mode="livesum"
+        )
+        if together and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        else:
+            ProcessCollector(registry=registry)
+        self._told = _Told()
+        registry.register(self._told)
+        self._registry = registry
         self._series: dict[str, _Series] = {}
 
     def begin(self) -> Measured:
         """A request has come; `end` must be called on what is returned."""
         self.in_flight += 1
+        self._all.inc()
         return Measured(self)
+
+    def gone(self) -> None:
+        """A request that had come is answered."""
+        self.in_flight -= 1
+        self._all.dec()
 
     def refused(self, status: int) -> None:
         """A request was answered that nobody began to read."""
@@ -99,20 +119,32 @@ class Metrics:
     async def page(self, models: Iterable[Model]) -> str:
         """The page in Prometheus' text format.
 
-        The two series without a comment have the names and the form of Hugging Face's own container.
-
         Args:
             models: As Triton tells of them, or last told.
         """
         triton = await asyncio.to_thread(_fetch, self._triton_url) if self._triton_url else ""
         more = await asyncio.to_thread(_read, self._file) if self._file else ""
-        waiting = sum(int(count) for count in PENDING.findall(triton))
-        self._ready.clear()  # of models that are gone
-        for model in models:
+        self._told.models = tuple(models)
+        self._told.waiting = sum(int(count) for count in PENDING.findall(triton))
+        return generate_latest(self._registry).decode() + more + triton
+
+
+class _Told:
+    """What Triton tells, for the page: of several shims each would tell the same."""
+
+    def __init__(self) -> None:
+        self.models: tuple[Model, ...] = ()
+        self.waiting = 0
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield GaugeMetricFamily("inf_queue_size", "Requests that wait in Triton's queues.", self.waiting)
+        labels = ("model", "task", "model_id", "revision")
+        about = "1 while a model can be asked; what it does and which one it is."
+        ready = GaugeMetricFamily("hub2triton_model_ready", about, labels=labels)
+        for model in self.models:
             task = model.spec.name if model.spec else ""
-            self._ready.labels(model.name, task, model.model_id, model.revision).set(model.state is State.READY)
-        own = f"inf_batch_current_size {self.in_flight}\ninf_queue_size {waiting}\n"
-        return own + generate_latest(self._registry).decode() + more + triton
+            ready.add_metric((model.name, task, model.model_id, model.revision), model.state is State.READY)
+        yield ready
 
 
 class Measured:
@@ -145,7 +177,7 @@ class Measured:
             model: Its model's name, once that was found; else empty.
             status: The HTTP status.
         """
-        self._metrics.in_flight -= 1
+        self._metrics.gone()
         series = self._metrics.series(model)
         series.answered(status, time.perf_counter() - self._began)
         if self._under_way:

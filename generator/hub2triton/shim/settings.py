@@ -31,6 +31,7 @@ class Settings:
         gzip_level: Of responses to callers who take gzip, 1 to 9; 0 for none.
         predict_routes: Further paths that take payloads.
         health_routes: Further paths that tell the health.
+        shims: How many share the port, and with it each model's queue; see metrics.Metrics for what they count.
         api_keys: Without one of them, only the health and the metrics are told; empty: everybody may ask.
     """
 
@@ -48,4 +49,5 @@ class Settings:
     gzip_level: int = 1
     predict_routes: tuple[str, ...] = ()
     health_routes: tuple[str, ...] = ()
+    shims: int = 1
     api_keys: tuple[str, ...] = field(default=(), repr=False)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
+from math import ceil
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,15 @@ BETWEEN_LOADS = ("", "unloaded")
 class Triton:
     """A connection to one Triton server. Use it in the event loop it was made in."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, shims: int = 1) -> None:
+        """Connects when it is first asked something.
+
+        Args:
+            address: HOST:PORT.
+            shims: How many ask it in the same way, each with its part of a model's queue.
+        """
         self.address = address
+        self._shims = shims
         # gRPC would otherwise send even local connections through the proxy of the environment.
         # A Triton that was started again is to be found at once, and not in the two minutes that gRPC may wait.
         # With options of our own tritonclient's do not hold, and gRPC takes answers of 4 MiB at most.
@@ -186,7 +194,7 @@ class Triton:
             outputs=tuple(_tensor(entry) for entry in config.output),
             max_batch_size=config.max_batch_size,
             max_text_length=int(parameters.get("max_text_length", Model.max_text_length)),
-            max_queue_size=int(parameters.get("max_queue_size", Model.max_queue_size)),
+            max_queue_size=ceil(int(parameters.get("max_queue_size", Model.max_queue_size)) / self._shims),
         )
 
 
