@@ -22,15 +22,13 @@ class World:
     """A model that answers when it is told to, and what comes after its death."""
 
     def __init__(self) -> None:
-        self.replacement: Model | NotReady = NEXT
+        self.replacement: Model | None = NEXT
         self.asked: list[tuple[str, str]] = []
         self.waiting: dict[str, asyncio.Future[None]] = {}
         self.attempts = Attempts(self, self.infer)  # type: ignore[arg-type]
 
-    async def again(self, _model: Model, _refusal: NotReady) -> Model:
+    async def again(self, _model: Model) -> Model | None:
         await asyncio.sleep(0)
-        if isinstance(self.replacement, NotReady):
-            raise self.replacement
         return self.replacement
 
     async def infer(self, model: Model, call: Call) -> list[Any]:
@@ -84,7 +82,7 @@ async def test_requests_to_other_models_go_on(world: World) -> None:
 
 async def test_where_nothing_takes_its_place_all_are_told_at_once(world: World) -> None:
     tasks = [await world.ask(text) for text in ("a", "b")]
-    world.replacement = refusal = Died("dead")
+    world.replacement, refusal = None, Died("dead")
     world.fail("a", refusal)
     assert await outcomes(*tasks) == [refusal, refusal]
     assert len(world.asked) == 2

@@ -193,7 +193,7 @@ RECOVERING = replace(A, state=State.RECOVERING)
 @timeless
 async def test_a_model_that_just_died_is_waited_for() -> None:
     models, triton = catalogue_of((A,), (RECOVERING,), None, (RECOVERING,), (A,))
-    assert await models.again(A, NotReady("dead")) is A
+    assert await models.again(A) is A
     assert len(triton.known) == 5  # listed as ready before anybody had noticed
 
 
@@ -201,17 +201,14 @@ async def test_a_model_that_just_died_is_waited_for() -> None:
 async def test_a_model_that_was_back_before_one_could_look() -> None:
     models, _ = catalogue_of((A,))
     began = now()
-    assert await models.again(A, NotReady("dead")) is A
+    assert await models.again(A) is A
     assert catalogue.NOTICED_S <= now() - began < catalogue.HOLD_S
 
 
 @timeless
 async def test_a_model_that_does_not_come_back_in_time() -> None:
     models, _ = catalogue_of((A,), (RECOVERING,))
-    refusal = NotReady("dead")
-    with pytest.raises(NotReady) as caught:
-        await models.again(A, refusal)
-    assert caught.value is refusal
+    assert await models.again(A) is None
 
 
 @timeless

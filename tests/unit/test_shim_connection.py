@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -15,13 +16,15 @@ import uvicorn
 from tests.unit.test_shim_app import READY, StandIn
 from tests.wire import CLOSED, Wire, ask, connected, post, until
 
-from hub2triton.shim import app, connection
+from hub2triton.shim import app, catalogue, connection
+from hub2triton.shim.failure import Died, ModelFailed
 from hub2triton.shim.framing import Limits
 from hub2triton.shim.server import Server
 from hub2triton.shim.turns import Turns
 
 GOOD = post("/", {"inputs": "abc"})
 USUAL = Limits(rest_s=20)
+REPEATED = 30
 
 
 class Running:
@@ -102,6 +105,46 @@ def test_heads_that_are_too_large(port: int, sent: bytes, status: int, says: str
     assert says in answer.error
     assert answer.headers["connection"] == "close"
     assert ask(port, GOOD).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "inputs", "status"),
+    [
+        ("/", "abc", 200),
+        ("/", 1, 400),
+        ("/models/made-up", "abc", 404),
+        ("/", "full", 429),
+        ("/", "failing", 500),
+        ("/", "dying", 503),
+    ],
+)
+def test_an_answered_request_leaves_nothing_to_the_garbage_collector(
+    port: int, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, path: str, inputs: object, status: int
+) -> None:
+    """It stops everything while it looks through what hundreds of refusals have left, for 0.2 s and more."""
+    monkeypatch.setattr(catalogue, "HOLD_S", 0.0)
+    monkeypatch.setattr(stand_in, "full", inputs == "full")
+    kinds = {"failing": ModelFailed, "dying": Died}
+    if inputs in kinds:
+
+        async def fail(*_: object) -> None:
+            raise kinds[str(inputs)]("it is gone")
+
+        monkeypatch.setattr(stand_in, "infer", fail)
+
+    def ask_often() -> int:
+        """How many objects were left."""
+        gc.collect()
+        for _ in range(REPEATED):
+            assert ask(port, post(path, {"inputs": inputs})).status == status
+        return gc.collect()
+
+    gc.disable()
+    try:
+        ask_often()
+        assert ask_often() < REPEATED
+    finally:
+        gc.enable()
 
 
 def test_what_no_route_sees_is_counted(port: int) -> None:

@@ -65,10 +65,10 @@ class Attempts:
             try:
                 return await attempt.task
             except NotReady as refusal:  # it was ready a moment ago, and will be again: no answer had begun
-                model = await self._once_more(model, attempt, refusal)
-                if asked_again:
+                found = await self._once_more(model, attempt, refusal)
+                if found is None or asked_again:
                     raise
-                asked_again = True
+                model, asked_again = found, True
             except asyncio.CancelledError:
                 if attempt.outcome is None or _cancelled():
                     raise
@@ -77,23 +77,18 @@ class Attempts:
                 model = attempt.outcome  # it has only waited, so it may still be asked once more
             finally:
                 self._under_way[model.name].discard(attempt)
+                del attempt  # whose error's traceback holds this frame: see transport.unless_gone
 
-    async def _once_more(self, model: Model, attempt: _Attempt, refusal: NotReady) -> Model:
+    async def _once_more(self, model: Model, attempt: _Attempt, refusal: NotReady) -> Model | None:
         """The model that takes the place of one that could not be asked.
 
-        Raises:
-            NotReady: There is none in time, or the request took too long to be asked again.
+        Returns:
+            None where there is none in time, or the request took too long to be asked again.
         """
         others = self._under_way[model.name] - {attempt} if isinstance(refusal, Died) else set()
-        try:
-            found = await self._catalogue.again(model, refusal)
-        except NotReady:
-            _give_up(others, refusal)
-            raise
-        _give_up(others, found)
-        if time.monotonic() - attempt.began > AGAIN_S:
-            raise refusal
-        return found
+        found = await self._catalogue.again(model)
+        _give_up(others, found or refusal)
+        return found if time.monotonic() - attempt.began <= AGAIN_S else None
 
 
 def _give_up(attempts: Iterable[_Attempt], outcome: Model | NotReady) -> None:

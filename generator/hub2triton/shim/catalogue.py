@@ -121,15 +121,17 @@ class Catalogue:
                 fresh = True  # it may have been loaded since
                 continue
             if time.monotonic() > deadline:
-                raise refusal
+                try:
+                    raise refusal
+                finally:
+                    del refusal  # whose traceback holds this frame: see transport.unless_gone
             await asyncio.sleep(POLL_S)
             fresh = True
 
-    async def again(self, model: Model, refusal: NotReady) -> Model:
-        """A model that was ready and yet could not be asked, once it can be: it is held as one being loaded is.
+    async def again(self, model: Model) -> Model | None:
+        """A model that was ready and yet could not be asked, once it can be; None where that is not in time.
 
-        Raises:
-            NotReady: It cannot be asked in time; this is the `refusal` that was given.
+        It is waited for as long as for one that is being loaded.
         """
         began = time.monotonic()
         down = False
@@ -143,7 +145,7 @@ class Catalogue:
                 down = True
             elif down or held >= NOTICED_S:
                 return found
-        raise refusal
+        return None
 
     def lost(self) -> dict[str, Model]:
         """The models that Triton last told of, as they are while it does not answer."""
